@@ -1,0 +1,122 @@
+"""Put the simulated services behind one port.
+
+====================  ===========================================
+``/hyperliquid``      ``info``, ``exchange``
+``/ostium``           subgraph, prices, trading hours
+``/lighter``          order books
+``/x`` ``/feeds``     posts
+``/llm``              chat completions
+``/control``          prices, clock, faults, accounts, posts
+``/healthz``          is it up, and whose home is it
+====================  ===========================================
+
+Service modules give routes relative to their prefix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from agentwhere_sim import control
+from agentwhere_sim.faults import Dropped, FaultReply
+from agentwhere_sim.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+_TICK_S = 1.0
+_connections: dict[tuple[str, int], asyncio.Transport] = {}
+
+
+class DroppableProtocol(H11Protocol):
+    """Uvicorn's HTTP protocol, remembering each connection so that a fault can cut it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Remember the connection by the client's address."""
+        super().connection_made(transport)
+        if self.client is not None:
+            _connections[self.client] = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        if self.client is not None:
+            _connections.pop(self.client, None)
+
+
+def create_app(world: World) -> Starlette:
+    """Build the ASGI application that serves a world."""
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok", "pid": os.getpid(), "home": str(world.home)})
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        heart = asyncio.create_task(_beat(world))
+        yield
+        heart.cancel()
+        world.close()
+
+    return Starlette(
+        routes=[Route("/healthz", health), Mount("/control", routes=control.routes(world)), *_services(world)],
+        exception_handlers={FaultReply: _reply_by_fault, Dropped: _drop},
+        lifespan=lifespan,
+    )
+
+
+def run(port: int, home: Path, seed: int) -> None:
+    """Serve a world on 127.0.0.1 until the process is told to stop."""
+    world = World(home, seed)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    host, bound_port = listener.getsockname()
+    print(f"simulated world on http://{host}:{bound_port}, memory in {home}", flush=True)
+    config = uvicorn.Config(
+        create_app(world),
+        http=DroppableProtocol,
+        ws="none",
+        loop="asyncio",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=30,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _services(world: World) -> list[Mount]:
+    return []
+
+
+async def _beat(world: World) -> None:
+    while True:
+        await asyncio.sleep(_TICK_S)
+        world.tick()
+
+
+async def _reply_by_fault(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, FaultReply)
+    return error.response
+
+
+async def _drop(request: Request, _error: Exception) -> Response:
+    client: Any = request.scope.get("client")
+    transport = _connections.get(tuple(client)) if client else None
+    if transport is not None:
+        transport.abort()
+        await asyncio.sleep(0.01)
+    return Response(status_code=503)

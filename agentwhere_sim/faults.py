@@ -1,0 +1,199 @@
+"""Faults that a test orders through ``/control/faults`` and that a service then suffers.
+
+A service calls ``gate`` before it handles a request and ``after`` with its reply, or lets ``guard`` do both around a
+handler. A gate either returns (perhaps late), or raises ``FaultReply`` (answer this instead) or ``Dropped`` (close the
+connection without a word); the application turns both into what the client sees.
+
+=============  ==========================================================================================
+kind           what the client meets
+=============  ==========================================================================================
+reject         a definite refusal in the service's own form; nothing was handled
+429            too many requests, with ``retry-after``; nothing was handled
+5xx            502; nothing was handled
+slow           a right answer, ``seconds`` late
+drop_before    the connection closes; nothing was handled
+drop_after     the request is handled, then the connection closes
+hang_before    silence for ``seconds``, then the connection closes; nothing was handled
+hang_after     the request is handled at once, the answer held back for ``seconds``
+duplicate      the request is handled twice; the client sees the second answer
+malformed      the request is handled, the answer is cut in the middle
+down           the connection closes; until the fault is deleted unless ``count`` says otherwise
+=============  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from agentwhere_sim.database import Database
+
+SERVICES = ("hyperliquid.info", "hyperliquid.exchange", "ostium", "lighter", "x", "feeds", "llm")
+KINDS = (
+    "reject",
+    "429",
+    "5xx",
+    "slow",
+    "drop_before",
+    "drop_after",
+    "hang_before",
+    "hang_after",
+    "duplicate",
+    "malformed",
+    "down",
+)
+_BEFORE = ("reject", "429", "5xx", "slow", "drop_before", "hang_before", "down")
+_AFTER = ("drop_after", "hang_after", "malformed")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS faults (
+    id INTEGER PRIMARY KEY, service TEXT NOT NULL, kind TEXT NOT NULL, remaining INTEGER, seconds REAL NOT NULL,
+    match TEXT NOT NULL, fired INTEGER NOT NULL DEFAULT 0)
+"""
+
+
+class FaultReply(Exception):
+    """Answer the client with ``response`` instead of handling its request."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("a fault answers instead of the service")
+        self.response = response
+
+
+class Dropped(Exception):
+    """Close the client's connection without an answer."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One ordered fault. ``remaining`` counts down to 0; ``None`` never ends. ``match`` must occur in path or body."""
+
+    id: int
+    service: str
+    kind: str
+    remaining: int | None
+    seconds: float
+    match: str
+    fired: int
+
+    @property
+    def pending(self) -> bool:
+        """Whether it will fire again."""
+        return self.remaining is None or self.remaining > 0
+
+
+class Faults:
+    """Keep the ordered faults and apply them to requests."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        db.define(_SCHEMA)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the ordered faults from memory."""
+        self._faults = [Fault(*row) for row in self._db.query("SELECT * FROM faults ORDER BY id")]
+
+    def order(self, service: str, kind: str, count: int | None = 1, seconds: float = 0.0, match: str = "") -> Fault:
+        """Order a fault for the next ``count`` matching requests of a service (``None``: until it is deleted).
+
+        Raises
+        ------
+        ValueError
+            If service or kind is none of ``SERVICES`` and ``KINDS``.
+        """
+        if service not in SERVICES:
+            raise ValueError(f"unknown service {service!r}; one of {', '.join(SERVICES)}")
+        if kind not in KINDS:
+            raise ValueError(f"unknown fault kind {kind!r}; one of {', '.join(KINDS)}")
+        fault_id = self._db.execute(
+            "INSERT INTO faults (service, kind, remaining, seconds, match) VALUES (?, ?, ?, ?, ?)",
+            (service, kind, count, seconds, match),
+        )
+        self.reload()
+        return next(fault for fault in self._faults if fault.id == fault_id)
+
+    def all(self) -> list[Fault]:
+        """List every fault ordered since the last clearing, spent ones included."""
+        return list(self._faults)
+
+    def clear(self) -> None:
+        """Delete all faults, spent ones included."""
+        self._db.execute("DELETE FROM faults")
+        self.reload()
+
+    async def gate(self, service: str, content: str = "", reject: Response | None = None) -> None:
+        """Suffer the first pending fault that acts before handling.
+
+        ``content`` (path and body) is what a fault's ``match`` is looked for in; ``reject`` is the service's own form
+        of a refusal. Raises ``FaultReply`` or ``Dropped``.
+        """
+        fault = self._take(service, _BEFORE, content)
+        if fault is None:
+            return
+        if fault.kind in ("slow", "hang_before"):
+            await asyncio.sleep(fault.seconds)
+        if fault.kind in ("drop_before", "hang_before", "down"):
+            raise Dropped
+        if fault.kind == "reject":
+            raise FaultReply(reject or JSONResponse({"error": "refused by an ordered fault"}, status_code=403))
+        if fault.kind == "429":
+            raise FaultReply(_too_many_requests(service, fault.seconds))
+        if fault.kind == "5xx":
+            raise FaultReply(Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html"))
+
+    async def after(self, service: str, response: Response, content: str = "") -> Response:
+        """Suffer the first pending fault that acts on a reply; return what the client gets. Raises ``Dropped``."""
+        fault = self._take(service, _AFTER, content)
+        if fault is None:
+            return response
+        if fault.kind == "hang_after":
+            await asyncio.sleep(fault.seconds)
+            return response
+        if fault.kind == "drop_after":
+            raise Dropped
+        body = bytes(response.body)
+        return Response(body[: len(body) // 2], response.status_code, media_type=response.media_type)
+
+    def guard(
+        self, service: str, handler: Callable[[Request], Awaitable[Response]], reject: Response | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Wrap a handler so that it suffers every kind of fault ordered for ``service``."""
+
+        async def guarded(request: Request) -> Response:
+            body = await request.body()
+            content = f"{request.url.path}?{request.url.query} {body.decode(errors='replace')}"
+            await self.gate(service, content, reject)
+            if self._take(service, ("duplicate",), content) is not None:
+                await handler(request)
+            return await self.after(service, await handler(request), content)
+
+        return guarded
+
+    def _take(self, service: str, kinds: tuple[str, ...], content: str) -> Fault | None:
+        for fault in self._faults:
+            if fault.service == service and fault.kind in kinds and fault.pending and fault.match in content:
+                fault.fired += 1
+                if fault.remaining is not None:
+                    fault.remaining -= 1
+                self._db.execute(
+                    "UPDATE faults SET fired = ?, remaining = ? WHERE id = ?",
+                    (fault.fired, fault.remaining, fault.id),
+                )
+                return fault
+        return None
+
+
+def _too_many_requests(service: str, seconds: float) -> Response:
+    headers = {"retry-after": str(int(seconds) or 1), "x-rate-limit-remaining": "0"}
+    if service.startswith("hyperliquid"):
+        return Response("null", 429, headers, "application/json")
+    return JSONResponse({"title": "Too Many Requests", "detail": "Too Many Requests", "status": 429}, 429, headers)
