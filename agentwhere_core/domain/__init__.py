@@ -1,0 +1,1 @@
+"""The vocabulary of Agent Where: entities, value types, reason codes and errors."""

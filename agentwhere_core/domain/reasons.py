@@ -1,0 +1,239 @@
+"""Reason codes: why something was refused, reduced, skipped or changed.
+
+Every refusal in the system carries one of these, from a post that names no listed token to an order that a venue
+rejected. The table in ``docs/reasons.md`` is generated from this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One code for each way in which a step can decline or alter its input."""
+
+    # classification
+    NOT_A_SIGNAL = "NOT_A_SIGNAL"
+    CLASSIFIER_UNAVAILABLE = "CLASSIFIER_UNAVAILABLE"
+    CLASSIFIER_INVALID_OUTPUT = "CLASSIFIER_INVALID_OUTPUT"
+    CLASSIFIER_REFUSED = "CLASSIFIER_REFUSED"
+    TOKEN_NOT_LISTED = "TOKEN_NOT_LISTED"
+    TOKEN_NOT_NAMED = "TOKEN_NOT_NAMED"
+    # signals
+    CONFLICTING_POSTS = "CONFLICTING_POSTS"
+    POST_TOO_OLD = "POST_TOO_OLD"
+    RECENT_SIGNAL = "RECENT_SIGNAL"
+    SIZE_ROUNDS_TO_ZERO = "SIZE_ROUNDS_TO_ZERO"
+    SIGNAL_EXPIRED = "SIGNAL_EXPIRED"
+    # policy
+    BELOW_MIN_CONFIDENCE = "BELOW_MIN_CONFIDENCE"
+    TOKEN_BLOCKED = "TOKEN_BLOCKED"
+    SIDE_BLOCKED = "SIDE_BLOCKED"
+    SIZE_CAPPED = "SIZE_CAPPED"
+    LEVERAGE_CAPPED = "LEVERAGE_CAPPED"
+    STYLE_APPLIED = "STYLE_APPLIED"
+    MAX_POSITIONS_REACHED = "MAX_POSITIONS_REACHED"
+    DEPLOYMENT_INACTIVE = "DEPLOYMENT_INACTIVE"
+    # routing
+    SELECTED = "SELECTED"
+    VENUE_NAMED_BY_SIGNAL = "VENUE_NAMED_BY_SIGNAL"
+    AVAILABLE = "AVAILABLE"
+    NO_VENUE_AVAILABLE = "NO_VENUE_AVAILABLE"
+    NOT_LISTED = "NOT_LISTED"
+    INACTIVE = "INACTIVE"
+    MARKET_CLOSED = "MARKET_CLOSED"
+    STALE_DATA = "STALE_DATA"
+    VENUE_DISABLED = "VENUE_DISABLED"
+    VENUE_UNHEALTHY = "VENUE_UNHEALTHY"
+    NO_ACCOUNT = "NO_ACCOUNT"
+    UNFUNDED = "UNFUNDED"
+    BELOW_MINIMUM = "BELOW_MINIMUM"
+    LEVERAGE_TOO_HIGH = "LEVERAGE_TOO_HIGH"
+    POSITION_EXISTS = "POSITION_EXISTS"
+    ORDER_PENDING = "ORDER_PENDING"
+    KILL_SWITCH = "KILL_SWITCH"
+    # execution
+    EXECUTION_NOT_AVAILABLE = "EXECUTION_NOT_AVAILABLE"
+    LIVE_TRADING_OFF = "LIVE_TRADING_OFF"
+    KEY_MISSING = "KEY_MISSING"
+    PRICE_UNAVAILABLE = "PRICE_UNAVAILABLE"
+    VENUE_REJECTED = "VENUE_REJECTED"
+    NOT_FILLED = "NOT_FILLED"
+    NEVER_SENT = "NEVER_SENT"
+    NEVER_ARRIVED = "NEVER_ARRIVED"
+    OUTCOME_UNCLEAR = "OUTCOME_UNCLEAR"
+    FOUND_AT_VENUE = "FOUND_AT_VENUE"
+    PROTECTION_REPLACED = "PROTECTION_REPLACED"
+    POSITION_CLOSED = "POSITION_CLOSED"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonText:
+    """What a reason code means, and what a user can do about it."""
+
+    meaning: str
+    remedy: str
+
+
+REASON_TEXTS: dict[Reason, ReasonText] = {
+    Reason.NOT_A_SIGNAL: ReasonText("The post proposes no trade.", "Nothing to do."),
+    Reason.CLASSIFIER_UNAVAILABLE: ReasonText(
+        "The language model could not be reached or answered with an error.",
+        "The post stays pending and is tried again; check the model's endpoint and key.",
+    ),
+    Reason.CLASSIFIER_INVALID_OUTPUT: ReasonText(
+        "The model's answer did not fit the schema, twice.",
+        "The post stays pending; if it repeats, choose a model with structured output.",
+    ),
+    Reason.CLASSIFIER_REFUSED: ReasonText(
+        "The model refused to answer.",
+        "The post stays pending; read it, and choose another model if it repeats.",
+    ),
+    Reason.TOKEN_NOT_LISTED: ReasonText(
+        "No synced market list contains the token.",
+        "Run `agentwhere sync-markets` if you expect it to be listed.",
+    ),
+    Reason.TOKEN_NOT_NAMED: ReasonText(
+        "The model named a token that the post's text does not.",
+        "Nothing to do: this guards against injected trades.",
+    ),
+    Reason.CONFLICTING_POSTS: ReasonText(
+        "Posts of one batch disagree about the side and net out.",
+        "Nothing to do; the next clear post makes a signal.",
+    ),
+    Reason.POST_TOO_OLD: ReasonText(
+        "The post is older than the signal window.",
+        "Raise AGENTWHERE_SIGNAL_WINDOW_H to accept older posts.",
+    ),
+    Reason.RECENT_SIGNAL: ReasonText(
+        "The agent already has an unexpired signal on this token.", "Wait until it expires."
+    ),
+    Reason.SIZE_ROUNDS_TO_ZERO: ReasonText(
+        "The computed share of the funds is zero.",
+        "Use sources with a longer track record or more confident posts.",
+    ),
+    Reason.SIGNAL_EXPIRED: ReasonText(
+        "The signal's time to act has passed.",
+        "Raise AGENTWHERE_SIGNAL_TTL_H, or look why execution was late.",
+    ),
+    Reason.BELOW_MIN_CONFIDENCE: ReasonText(
+        "The signal is less confident than the policy demands.",
+        "Lower the policy's min_confidence.",
+    ),
+    Reason.TOKEN_BLOCKED: ReasonText(
+        "The policy does not allow this token.", "Edit the policy's token lists."
+    ),
+    Reason.SIDE_BLOCKED: ReasonText(
+        "The policy does not allow this side.", "Edit the policy's allowed sides."
+    ),
+    Reason.SIZE_CAPPED: ReasonText(
+        "The policy reduced the share of funds to its cap.",
+        "Raise the policy's max_fund_percentage.",
+    ),
+    Reason.LEVERAGE_CAPPED: ReasonText(
+        "The policy reduced the leverage to its cap.", "Raise the policy's max_leverage."
+    ),
+    Reason.STYLE_APPLIED: ReasonText(
+        "The policy's style scaled the size.", "Choose another style."
+    ),
+    Reason.MAX_POSITIONS_REACHED: ReasonText(
+        "The deployment holds as many positions as its policy allows.",
+        "Raise max_open_positions or close one.",
+    ),
+    Reason.DEPLOYMENT_INACTIVE: ReasonText(
+        "The deployment is paused or halted.", "Resume the deployment."
+    ),
+    Reason.SELECTED: ReasonText("The strategy chose this venue.", "Nothing to do."),
+    Reason.VENUE_NAMED_BY_SIGNAL: ReasonText(
+        "The signal itself names the venue, so it was not routed.",
+        "Create the agent with venue MULTI to route.",
+    ),
+    Reason.AVAILABLE: ReasonText("The venue can take this trade.", "Nothing to do."),
+    Reason.NO_VENUE_AVAILABLE: ReasonText(
+        "No venue in the priority list can take this trade.",
+        "See each venue's own reason in the routing history.",
+    ),
+    Reason.NOT_LISTED: ReasonText(
+        "The venue does not list the token.", "Run `agentwhere sync-markets VENUE`."
+    ),
+    Reason.INACTIVE: ReasonText(
+        "The venue lists the market but does not trade it now.", "Wait, or use another venue."
+    ),
+    Reason.MARKET_CLOSED: ReasonText(
+        "The market is outside its trading hours.", "Wait until it opens."
+    ),
+    Reason.STALE_DATA: ReasonText(
+        "The venue's market list or price is too old to trust.",
+        "Run `agentwhere sync-markets VENUE`.",
+    ),
+    Reason.VENUE_DISABLED: ReasonText(
+        "The venue is switched off.", "Set AGENTWHERE_VENUES to include it."
+    ),
+    Reason.VENUE_UNHEALTHY: ReasonText(
+        "The venue's health is critical.", "See `agentwhere status`."
+    ),
+    Reason.NO_ACCOUNT: ReasonText(
+        "The deployment has no account at this venue.",
+        "Add one with `agentwhere deploy --account`.",
+    ),
+    Reason.UNFUNDED: ReasonText(
+        "The account's free margin does not cover the size.", "Deposit, or lower the size."
+    ),
+    Reason.BELOW_MINIMUM: ReasonText(
+        "The order is smaller than the venue's minimum.", "Raise the capital or the share of funds."
+    ),
+    Reason.LEVERAGE_TOO_HIGH: ReasonText(
+        "The venue does not allow this leverage.", "Cap leverage in the policy."
+    ),
+    Reason.POSITION_EXISTS: ReasonText(
+        "The account already holds a position in this token.",
+        "Close it first, or use a separate account.",
+    ),
+    Reason.ORDER_PENDING: ReasonText(
+        "Another order on this account and token is not settled yet.",
+        "It is resolved by the next execution tick.",
+    ),
+    Reason.KILL_SWITCH: ReasonText(
+        "A kill switch stops new entries.", "Release it once the cause is understood."
+    ),
+    Reason.EXECUTION_NOT_AVAILABLE: ReasonText(
+        "This version cannot place orders at the venue yet.",
+        "Put a venue with execution first in the priority.",
+    ),
+    Reason.LIVE_TRADING_OFF: ReasonText(
+        "The profile trades real money and the live switch is off.",
+        "Set AGENTWHERE_LIVE=yes when you mean it.",
+    ),
+    Reason.KEY_MISSING: ReasonText(
+        "The account's signing key is not in the environment nor in the secret store.",
+        "Store it under the name that the account refers to.",
+    ),
+    Reason.PRICE_UNAVAILABLE: ReasonText("The venue gave no price.", "The next tick tries again."),
+    Reason.VENUE_REJECTED: ReasonText(
+        "The venue refused the order.", "Read the order's raw reply."
+    ),
+    Reason.NOT_FILLED: ReasonText(
+        "The book had nothing at the price bound.",
+        "Raise AGENTWHERE_MAX_SLIPPAGE_BPS, or trade a deeper market.",
+    ),
+    Reason.NEVER_SENT: ReasonText(
+        "The order was cancelled before anything was sent.",
+        "Nothing to do: a new attempt follows if it still makes sense.",
+    ),
+    Reason.NEVER_ARRIVED: ReasonText(
+        "The venue proved that it never accepted the order.",
+        "Nothing to do: a new attempt follows if it still makes sense.",
+    ),
+    Reason.OUTCOME_UNCLEAR: ReasonText(
+        "The venue's answer was lost; the order is looked up before anything else is done.",
+        "Nothing to do; if it stays UNKNOWN, check the venue.",
+    ),
+    Reason.FOUND_AT_VENUE: ReasonText("A lookup found the order at the venue.", "Nothing to do."),
+    Reason.PROTECTION_REPLACED: ReasonText(
+        "A protective order was replaced by a new one.", "Nothing to do."
+    ),
+    Reason.POSITION_CLOSED: ReasonText(
+        "The position that the order protected is closed.", "Nothing to do."
+    ),
+}

@@ -1,0 +1,325 @@
+"""From a signal to a position: deployments, policy, routing, orders, fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from agentwhere_core.domain.enums import (
+    DeploymentStatus,
+    ExitReason,
+    OrderPurpose,
+    OrderSide,
+    OrderState,
+    PolicyOutcome,
+    PositionStatus,
+    RoutingStrategy,
+    Side,
+    Venue,
+)
+from agentwhere_core.domain.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class VenueAccount:
+    """A subscriber's account at one venue.
+
+    ``address`` is the master address that is queried; ``signer_address`` signs (an agent wallet, or the same).
+    ``key_name`` names the signing key in the environment or the secret store; the key itself is never stored here.
+    """
+
+    id: UUID
+    deployment_id: UUID
+    venue: Venue
+    address: str
+    signer_address: str
+    key_name: str
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A subscriber's own rules (H2). The default passes every signal through unchanged; None switches a rule off."""
+
+    min_confidence: Decimal | None = None
+    max_fund_percentage: Decimal | None = None
+    max_leverage: Decimal | None = None
+    max_open_positions: int | None = None
+    allowed_tokens: frozenset[str] | None = None
+    blocked_tokens: frozenset[str] = frozenset()
+    allowed_sides: frozenset[Side] | None = None
+    style_multiplier: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An agent that runs on one subscriber's accounts with ``capital_usd`` and a policy."""
+
+    id: UUID
+    agent_id: UUID
+    name: str
+    subscriber_wallet: str
+    capital_usd: Decimal
+    status: DeploymentStatus
+    policy: Policy = Policy()
+    accounts: tuple[VenueAccount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDecision:
+    """What a deployment's policy made of a signal; ``reasons`` say what was changed or why it was refused."""
+
+    signal_id: UUID
+    deployment_id: UUID
+    outcome: PolicyOutcome
+    fund_percentage: Decimal
+    leverage: Decimal
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingConfig:
+    """Where to look for a venue, and how to choose (R2).
+
+    ``token_overrides`` maps a canonical symbol to its own priority list. ``version`` is kept with each decision.
+    """
+
+    venue_priority: tuple[Venue, ...]
+    routing_strategy: RoutingStrategy
+    failover_enabled: bool
+    token_overrides: dict[str, tuple[Venue, ...]] = field(default_factory=dict)
+    version: int = 1
+
+    def priority_for(self, token: str) -> tuple[Venue, ...]:
+        """Return the venues to check for ``token``, first choice first."""
+        return self.token_overrides.get(token, self.venue_priority)
+
+
+@dataclass(frozen=True, slots=True)
+class FundsAt:
+    """What an account can do at a venue: equity and free margin in USD, and where it is already engaged."""
+
+    equity_usd: Decimal
+    free_margin_usd: Decimal
+    open_tokens: frozenset[str] = frozenset()
+    pending_tokens: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCost:
+    """Cost of a round trip at one venue, in basis points of notional, each term by itself."""
+
+    taker_fee_bps: Decimal
+    spread_bps: Decimal
+    impact_bps: Decimal
+    funding_bps: Decimal
+    fixed_bps: Decimal
+
+    @property
+    def total_bps(self) -> Decimal:
+        """Sum of all terms."""
+        return (
+            self.taker_fee_bps
+            + self.spread_bps
+            + self.impact_bps
+            + self.funding_bps
+            + self.fixed_bps
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VenueAvailability:
+    """One venue's answer for one trade: available or not, why, and at what expected cost."""
+
+    venue: Venue
+    is_available: bool
+    reason: Reason
+    detail: str = ""
+    cost: ExpectedCost | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingDecision:
+    """The router's answer; ``selected_venue`` is None when the signal is skipped.
+
+    ``checked`` holds every venue that was looked at, in order. ``inputs`` holds what the decision was made from, so that
+    it can be recomputed from its row alone (R6).
+    """
+
+    requested_venue: Venue
+    selected_venue: Venue | None
+    reason: Reason
+    story: str
+    checked: tuple[VenueAvailability, ...]
+    strategy: RoutingStrategy
+    config_version: int
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSpec:
+    """One order as it will be put into a submission; sizes and prices already follow the venue's rules."""
+
+    client_id: str
+    purpose: OrderPurpose
+    market_name: str
+    market_index: int
+    side: OrderSide
+    size: Decimal
+    limit_price: Decimal
+    trigger_price: Decimal | None
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Exact bytes that go to a venue in one request; stored before they are sent, and sent again unchanged if at all."""
+
+    id: UUID
+    account_id: UUID
+    venue: Venue
+    signer_address: str
+    nonce: int
+    deadline: datetime
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """What a venue says about one order, in our words; ``raw`` is its own."""
+
+    client_id: str
+    state: OrderState
+    reason: Reason | None
+    venue_order_id: str | None
+    filled_size: Decimal
+    average_price: Decimal | None
+    detail: str
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A row of the ledger."""
+
+    id: UUID
+    submission_id: UUID | None
+    deployment_id: UUID
+    account_id: UUID
+    signal_id: UUID | None
+    position_id: UUID | None
+    leg: int
+    attempt: int
+    purpose: OrderPurpose
+    venue: Venue
+    token: str
+    market_name: str
+    side: OrderSide
+    reduce_only: bool
+    size: Decimal
+    limit_price: Decimal
+    trigger_price: Decimal | None
+    leverage: Decimal
+    client_id: str
+    state: OrderState
+    filled_size: Decimal
+    average_price: Decimal | None
+    venue_order_id: str | None
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """An execution as the venue reports it: unique by (venue, account, fill id). ``fee_usd`` is positive when paid."""
+
+    venue: Venue
+    account_id: UUID
+    fill_id: str
+    venue_order_id: str
+    client_id: str | None
+    token: str
+    market_name: str
+    side: OrderSide
+    size: Decimal
+    price: Decimal
+    fee_usd: Decimal
+    closed_pnl_usd: Decimal
+    at: datetime
+    is_liquidation: bool
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CashFlow:
+    """Money that an account received (positive) or paid (negative) without a fill, unique by its venue reference."""
+
+    venue: Venue
+    account_id: UUID
+    reference: str
+    kind: str
+    token: str | None
+    amount_usd: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VenuePosition:
+    """A position as the venue holds it; ``size`` is positive, in market units."""
+
+    token: str
+    market_name: str
+    side: Side
+    size: Decimal
+    entry_price: Decimal
+    leverage: Decimal
+    unrealized_pnl_usd: Decimal
+    liquidation_price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account at a venue, as the venue sees it."""
+
+    address: str
+    equity_usd: Decimal
+    free_margin_usd: Decimal
+    positions: tuple[VenuePosition, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position folded from fills; at most one is open per account, venue and token."""
+
+    id: UUID
+    deployment_id: UUID
+    agent_id: UUID
+    account_id: UUID
+    signal_id: UUID | None
+    venue: Venue
+    token: str
+    market_name: str
+    side: Side
+    size: Decimal
+    entry_price: Decimal
+    leverage: Decimal
+    status: PositionStatus
+    opened_at: datetime
+    stop_loss_price: Decimal | None = None
+    take_profit_price: Decimal | None = None
+    trailing_activation_pct: Decimal | None = None
+    trailing_distance_pct: Decimal | None = None
+    best_price: Decimal | None = None
+    max_holding_h: Decimal | None = None
+    liquidation_price: Decimal | None = None
+    current_price: Decimal | None = None
+    unrealized_pnl_usd: Decimal = Decimal(0)
+    realized_pnl_usd: Decimal = Decimal(0)
+    fees_usd: Decimal = Decimal(0)
+    funding_usd: Decimal = Decimal(0)
+    closed_at: datetime | None = None
+    exit_price: Decimal | None = None
+    exit_reason: ExitReason | None = None

@@ -1,0 +1,1 @@
+"""Orders, their states and ids; exits; positions folded from fills."""

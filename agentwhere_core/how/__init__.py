@@ -1,0 +1,1 @@
+"""Agent How: each subscriber's policy."""

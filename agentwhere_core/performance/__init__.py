@@ -1,0 +1,1 @@
+"""Honest figures: equity, APR, Sharpe and the rest."""

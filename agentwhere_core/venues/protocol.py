@@ -1,0 +1,124 @@
+"""What the flow asks of a venue.
+
+``MarketData`` is spoken by every venue. ``Execution`` is spoken by the venues that can trade; an adapter says so with
+``can_execute``. Adapters do I/O and arithmetic of the venue's own rules, and decide nothing: what to trade, when to
+retry and what a lost answer means is settled by the flow and the order state machine.
+
+Errors are those of ``domain.errors``: `UnreachableError` means that nothing was sent; `TimedOutError`,
+`ServerFaultError` and `MalformedReplyError` after a send mean that the outcome is unclear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from agentwhere_core.domain.enums import OrderSide, Venue
+from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.trade import (
+    AccountState,
+    CashFlow,
+    Fill,
+    OrderReport,
+    OrderSpec,
+    VenueAccount,
+)
+
+
+class MarketData(Protocol):
+    """Public data of a venue."""
+
+    venue: Venue
+    can_execute: bool
+
+    def list_markets(self, now: datetime) -> list[Market]:
+        """Return every market that the venue lists, with prices and activity as it states them."""
+        ...
+
+    def quotes(self, markets: Sequence[Market], now: datetime) -> dict[str, Quote]:
+        """Return current quotes by token, in as few requests as the venue allows; unknown tokens are absent."""
+        ...
+
+    def candles(
+        self, market: Market, interval: str, start: datetime, end: datetime, now: datetime
+    ) -> list[Candle]:
+        """Return bars of ``market`` whose open time lies in [start, end), oldest first; empty where not offered."""
+        ...
+
+
+class Execution(MarketData, Protocol):
+    """Private side of a venue."""
+
+    def entry(
+        self,
+        market: Market,
+        side: OrderSide,
+        notional_usd: Decimal,
+        quote: Quote,
+        max_slippage_bps: Decimal,
+    ) -> tuple[Decimal, Decimal]:
+        """Return (size, limit price) of a market-like entry by the venue's rounding rules; size 0 if below its minimum."""
+        ...
+
+    def round_price(self, market: Market, price: Decimal) -> Decimal:
+        """Return the nearest price that the venue accepts."""
+        ...
+
+    def sign_orders(
+        self,
+        specs: Sequence[OrderSpec],
+        account: VenueAccount,
+        key: str,
+        nonce: int,
+        deadline: datetime,
+    ) -> bytes:
+        """Return the exact request body for ``specs``: an entry with its protection, or single orders. Sends nothing."""
+        ...
+
+    def sign_cancel(
+        self,
+        specs: Sequence[OrderSpec],
+        account: VenueAccount,
+        key: str,
+        nonce: int,
+        deadline: datetime,
+    ) -> bytes:
+        """Return the exact request body that cancels the orders of ``specs`` by client id."""
+        ...
+
+    def sign_leverage(
+        self,
+        market: Market,
+        leverage: int,
+        account: VenueAccount,
+        key: str,
+        nonce: int,
+        deadline: datetime,
+    ) -> bytes:
+        """Return the exact request body that sets the leverage of a market for the account; setting it twice is harmless."""
+        ...
+
+    def send(self, payload: bytes, client_ids: Sequence[str], now: datetime) -> list[OrderReport]:
+        """Post signed bytes, and return one report per client id, in order.
+
+        A definite refusal of the whole request is reported as REJECTED for each. Sending the same bytes twice is safe.
+        """
+        ...
+
+    def look_up(self, account: VenueAccount, client_id: str) -> OrderReport | None:
+        """Return what the venue knows of the order, or None if it never saw it."""
+        ...
+
+    def account_state(self, account: VenueAccount, now: datetime) -> AccountState:
+        """Return balances and positions as the venue holds them."""
+        ...
+
+    def fills(self, account: VenueAccount, since: datetime) -> list[Fill]:
+        """Return every fill since ``since``, oldest first, through all pages."""
+        ...
+
+    def cash_flows(self, account: VenueAccount, since: datetime) -> list[CashFlow]:
+        """Return funding, deposits and withdrawals since ``since``, oldest first."""
+        ...

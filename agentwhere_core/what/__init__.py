@@ -1,0 +1,1 @@
+"""Agent What: from classified posts to sized signals."""

@@ -1,0 +1,1 @@
+"""Agent Where: which venue takes a trade, and why."""
