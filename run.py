@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,9 +58,6 @@ def main(arguments: list[str]) -> None:
     os.execve(command[0], command, environment)
 
 
-# --- the command ----------------------------------------------------------------------------------
-
-
 def plan(arguments: list[str], home: Path) -> tuple[list[str], dict[str, str]]:
     """Return the command line and the environment that this process is to become."""
     environment = service_environment(home)
@@ -91,9 +89,8 @@ def service_environment(home: Path) -> dict[str, str]:
     """Return this process's environment, turned to the home, the venv and this checkout."""
     environment = {**os.environ, "AGENTWHERE_HOME": str(home), "VIRTUAL_ENV": str(home / "venv")}
     environment["PATH"] = f"{home / 'venv/bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    inherited = environment.get("PYTHONPATH", "").split(os.pathsep)
-    others = [entry for entry in inherited if entry and entry != str(REPO)]
-    environment["PYTHONPATH"] = os.pathsep.join([str(REPO), *others])
+    inherited = environment.get("PYTHONPATH", "")
+    environment["PYTHONPATH"] = f"{REPO}{os.pathsep}{inherited}" if inherited else str(REPO)
     # Without .pyc files `import dagster` takes twice as long, in every run.
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME"):
         environment.pop(name, None)
@@ -129,9 +126,6 @@ def lock_command(home: Path, arguments: list[str]) -> list[str]:
     ]
 
 
-# --- the home -------------------------------------------------------------------------------------
-
-
 def open_home() -> Path:
     """Return AGENTWHERE_HOME as an absolute folder that exists and can be written.
 
@@ -140,18 +134,16 @@ def open_home() -> Path:
     SetupError
         When the folder cannot be made or written by this user.
     """
+    set_it = "Set AGENTWHERE_HOME to a folder that you can write to."
     configured = os.environ.get("AGENTWHERE_HOME")
     home = Path(configured).expanduser().absolute() if configured else REPO / ".agentwhere"
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SetupError(f"cannot make its home {home} ({error.strerror}). {SET_HOME}") from error
+        raise SetupError(f"cannot make its home {home} ({error.strerror}). {set_it}") from error
     if not os.access(home, os.W_OK | os.X_OK):
-        raise SetupError(f"cannot write to its home {home}. {SET_HOME}")
+        raise SetupError(f"cannot write to its home {home}. {set_it}")
     return home
-
-
-SET_HOME = "Set AGENTWHERE_HOME to a folder that you can write to."
 
 
 def venv_python(home: Path) -> Path:
@@ -181,9 +173,6 @@ def is_ready(home: Path) -> bool:
     except OSError:
         return False
     return stamped == lock_digest() and venv_python(home).exists()
-
-
-# --- the set-up -----------------------------------------------------------------------------------
 
 
 def set_up(home: Path) -> None:
@@ -244,17 +233,16 @@ def pip_command(home: Path) -> list[str]:
 
 def install_uv(home: Path, pip: list[str]) -> Path | None:
     """Install uv into the home by pip, checked against the lock's hash; None if it cannot be."""
-    ready = uv_executable(home)
-    if ready is not None:
-        return ready
+    if uv := uv_executable(home):
+        return uv
     shutil.rmtree(home / "uv", ignore_errors=True)
-    pinned = home / "uv-requirement.txt"
+    pinned = home / "requirement-uv.txt"
     pinned.write_text(locked_requirement("uv"))
     command = [*pip, "install", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += ["--require-hashes", "--requirement", str(pinned), "--target", str(home / "uv")]
-    installed = run_step("fetching the installer (uv)", command, pip_environment(home))
+    run_step("fetching the installer (uv)", command, pip_environment(home))
     pinned.unlink()
-    return uv_executable(home) if installed else None
+    return uv_executable(home)
 
 
 def uv_executable(home: Path) -> Path | None:
@@ -271,9 +259,9 @@ def install_with_uv(home: Path, uv: Path, settings: dict[str, str]) -> None:
     if not python.exists():
         venv = [str(uv), "venv", "--quiet", "--python", sys.executable, str(home / "venv")]
         require(run_step("making the virtual environment", venv, environment))
-    sync = [str(uv), "pip", "sync", "--require-hashes", "--compile-bytecode"]
+    sync = [str(uv), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
     sync += ["--python", str(python), str(LOCK)]
-    require(run_step("installing the packages", sync, environment))
+    require(run_step("installing the packages, about half a minute", sync, environment))
 
 
 def install_with_pip(home: Path, pip: list[str]) -> None:
@@ -284,9 +272,12 @@ def install_with_pip(home: Path, pip: list[str]) -> None:
     if not python.exists():
         venv = [sys.executable, "-m", "venv", "--without-pip", str(home / "venv")]
         require(run_step("making the virtual environment", venv, environment))
+    rest = home / "requirements-without-uv.txt"
+    rest.write_text(LOCK.read_text().replace(locked_requirement("uv"), ""))
     install = [*pip, "--python", str(python), "install", "--quiet", "--no-deps"]
-    install += ["--require-hashes", "--requirement", str(LOCK)]
+    install += ["--require-hashes", "--requirement", str(rest)]
     require(run_step("installing the packages", install, environment))
+    rest.unlink()
     compiling = [str(python), "-m", "compileall", "-q", "-j", "0", str(home / "venv/lib")]
     # Packages ship templates that are no valid Python: its exit code says no more than that.
     run_step("compiling", compiling, environment)
@@ -294,17 +285,10 @@ def install_with_pip(home: Path, pip: list[str]) -> None:
 
 def locked_requirement(name: str) -> str:
     """Return one package's entry of the lock, with its hashes."""
-    lines = iter(LOCK.read_text().splitlines())
-    for line in lines:
-        if line.startswith(f"{name}=="):
-            entry = [line]
-            while entry[-1].endswith("\\"):
-                entry.append(next(lines))
-            return "\n".join(entry) + "\n"
+    entry = re.search(rf"^{name}==(?:.*\\\n)*.*\n", LOCK.read_text(), re.MULTILINE)
+    if entry is not None:
+        return entry[0]
     raise SetupError(f"{LOCK} does not list {name}. Restore it, or run `python3 run.py lock`.")
-
-
-# --- where packages come from ---------------------------------------------------------------------
 
 
 def index_settings(pip: list[str]) -> dict[str, str]:
@@ -341,9 +325,6 @@ def pip_configuration(pip: list[str]) -> dict[str, str]:
         if section in strength:
             found.append((strength[section], name, value.strip().strip("'\"").replace("\\n", " ")))
     return {name: value for _, name, value in sorted(found)}
-
-
-# --- processes ------------------------------------------------------------------------------------
 
 
 def clean_environment() -> dict[str, str]:
@@ -386,7 +367,7 @@ def require(succeeded: bool) -> None:
 
 
 def succeeds(command: list[str]) -> bool:
-    """Tell whether a command can be started and exits with 0; its output is dropped."""
+    """Tell whether a command exits with 0; its output is dropped."""
     try:
         return (
             subprocess.run(
