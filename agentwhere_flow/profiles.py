@@ -1,0 +1,73 @@
+"""What each profile points at. Simulation, paper, testnet and live differ here and in keys, never in code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agentwhere_flow.settings import Profile, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Base URLs of every service, and whether Hyperliquid signatures are for mainnet.
+
+    ``*_data`` serve public market data, ``*_trade`` take orders; they differ only in the profile ``paper``.
+    """
+
+    hyperliquid_data: str
+    hyperliquid_trade: str
+    hyperliquid_is_mainnet: bool
+    ostium_data: str
+    ostium_subgraph: str
+    lighter_data: str
+    x: str
+    llm: str
+    llm_model: str
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Hosts that venue adapters may open a connection to."""
+        urls = (
+            self.hyperliquid_data,
+            self.hyperliquid_trade,
+            self.ostium_data,
+            self.ostium_subgraph,
+            self.lighter_data,
+        )
+        return frozenset(host for url in urls if (host := urlsplit(url).hostname))
+
+
+_OSTIUM_SUBGRAPH = "https://subgraph.satsuma-prod.com/391a61815d32/ostium/ost-prod/api"
+_OSTIUM_SUBGRAPH_SEPOLIA = "https://subgraph.satsuma-prod.com/391a61815d32/ostium/ost-sep-final/api"
+_OSTIUM_PRICES = "https://metadata-backend.ostium.io"
+_LLM = "https://openrouter.ai/api/v1"
+_LLM_MODEL = "openai/gpt-4o-mini"
+_X = "https://api.x.com"
+
+
+def endpoints(settings: Settings) -> Endpoints:
+    """Return the endpoints of ``settings.profile``, with explicit overrides applied."""
+    simulated = f"http://127.0.0.1:{settings.sim_port}"
+    in_sim = settings.profile is Profile.SIM
+    testnet = settings.profile is Profile.TESTNET
+    public = "https://api.hyperliquid-testnet.xyz" if testnet else "https://api.hyperliquid.xyz"
+    lighter = (
+        "https://testnet.zklighter.elliot.ai" if testnet else "https://mainnet.zklighter.elliot.ai"
+    )
+    trades_in_sim = settings.profile in (Profile.SIM, Profile.PAPER)
+    return Endpoints(
+        hyperliquid_data=f"{simulated}/hyperliquid" if in_sim else public,
+        hyperliquid_trade=f"{simulated}/hyperliquid" if trades_in_sim else public,
+        hyperliquid_is_mainnet=settings.profile is Profile.LIVE,
+        ostium_data=f"{simulated}/ostium" if in_sim else _OSTIUM_PRICES,
+        ostium_subgraph=(
+            f"{simulated}/ostium/subgraph"
+            if in_sim
+            else (_OSTIUM_SUBGRAPH_SEPOLIA if testnet else _OSTIUM_SUBGRAPH)
+        ),
+        lighter_data=f"{simulated}/lighter" if in_sim else lighter,
+        x=f"{simulated}/x" if in_sim else _X,
+        llm=settings.llm_base_url or (f"{simulated}/llm/v1" if in_sim else _LLM),
+        llm_model=settings.llm_model or ("sim/careful-analyst" if in_sim else _LLM_MODEL),
+    )

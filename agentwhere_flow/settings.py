@@ -1,0 +1,83 @@
+"""Settings: from the environment, with a default for everything that is not a secret.
+
+A *profile* names the world to trade in. It changes URLs, chain ids and whether money is real, and nothing else.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from agentwhere_core.domain.enums import Venue
+
+
+class Profile(StrEnum):
+    """Which world the adapters speak to."""
+
+    SIM = "sim"
+    PAPER = "paper"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each name is read from ``AGENTWHERE_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENTWHERE_", extra="ignore", frozen=True)
+
+    home: Path = Path(".agentwhere")
+    profile: Profile = Profile.SIM
+    live: str = ""
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    sim_port: int = 8765
+    dagster_port: int = 3000
+    code_server_port: int = 4266
+
+    venues: Annotated[tuple[Venue, ...], NoDecode] = (
+        Venue.HYPERLIQUID,
+        Venue.OSTIUM,
+        Venue.LIGHTER,
+    )
+    x_bearer_token: SecretStr | None = None
+    llm_api_key: SecretStr | None = None
+    llm_base_url: str | None = None
+    llm_model: str | None = None
+    llm_batch: int = Field(default=200, ge=1)
+    llm_concurrency: int = Field(default=4, ge=1, le=64)
+    prompt_price_per_million_usd: Decimal | None = None
+    completion_price_per_million_usd: Decimal | None = None
+
+    signal_window_h: int = Field(default=24, ge=1)
+    signal_ttl_h: int = Field(default=6, ge=1)
+    size_cap_pct: Decimal = Field(default=Decimal(25), gt=0, le=25)
+    size_budget_pct: Decimal = Field(default=Decimal(50), gt=0, le=100)
+    size_curvature: Decimal = Field(default=Decimal(3), gt=0)
+
+    market_data_max_age_h: int = Field(default=26, ge=1)
+    max_slippage_bps: Decimal = Field(default=Decimal(100), gt=0)
+    order_deadline_s: int = Field(default=15, ge=1)
+    order_absence_margin_s: int = Field(default=5, ge=0)
+    http_timeout_s: float = Field(default=10.0, gt=0)
+
+    @field_validator("venues", mode="before")
+    @classmethod
+    def _split_venues(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().upper() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @cached_property
+    def may_send(self) -> bool:
+        """Whether orders may leave: always in sim, paper and testnet; live only with ``AGENTWHERE_LIVE=yes``."""
+        return self.profile is not Profile.LIVE or self.live == "yes"

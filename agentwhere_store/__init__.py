@@ -1,0 +1,1 @@
+"""PostgreSQL: tables, migrations, queries by aggregate, and the embedded server."""
