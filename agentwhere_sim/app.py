@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from agentwhere_sim import control
+from agentwhere_sim import control, feeds, hyperliquid, lighter, llm, ostium, x
 from agentwhere_sim.faults import Dropped, FaultReply
 from agentwhere_sim.world import World
 
@@ -71,7 +71,17 @@ def create_app(world: World) -> Starlette:
         world.close()
 
     return Starlette(
-        routes=[Route("/healthz", health), Mount("/control", routes=control.routes(world)), *_services(world)],
+        routes=[
+            Route("/healthz", health),
+            Route("/control", control.overview),
+            Mount("/control", routes=control.routes(world)),
+            Mount("/hyperliquid", routes=hyperliquid.routes(world)),
+            Mount("/ostium", routes=ostium.routes(world)),
+            Mount("/lighter", routes=lighter.routes(world)),
+            Mount("/x", routes=x.routes(world)),
+            Mount("/feeds", routes=feeds.routes(world)),
+            Mount("/llm", routes=llm.routes(world)),
+        ],
         exception_handlers={FaultReply: _reply_by_fault, Dropped: _drop},
         lifespan=lifespan,
     )
@@ -80,7 +90,7 @@ def create_app(world: World) -> Starlette:
 def run(port: int, home: Path, seed: int) -> None:
     """Serve a world on 127.0.0.1 until the process is told to stop."""
     world = World(home, seed)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     host, bound_port = listener.getsockname()
@@ -96,10 +106,6 @@ def run(port: int, home: Path, seed: int) -> None:
         timeout_keep_alive=30,
     )
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def _services(world: World) -> list[Mount]:
-    return []
 
 
 async def _beat(world: World) -> None:

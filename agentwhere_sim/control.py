@@ -8,28 +8,55 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agentwhere_sim import posts
 from agentwhere_sim.faults import KINDS, SERVICES
+from agentwhere_sim.hyperliquid.ledger import Ledger, Order
+from agentwhere_sim.universe import hyperliquid_markets
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
 
     from agentwhere_sim.world import World
+
+_HELP = {
+    "GET /control": "this list",
+    "POST /control/prices": '{"BTC": "105000", "ETH": null}: pin canonical mids, null releases; GET shows pins',
+    "POST /control/clock": '{"now": iso, "frozen": false} or {"advance_s": n}; now null returns to real time; GET tells',
+    "POST /control/hours": '{"mode": "real" | "open", "markets": {"XAU": "closed" | "open" | null}}',
+    "POST /control/accounts": '{"venue": "HYPERLIQUID", "address": "0x...", "usdc": "10000"}: deposit',
+    "GET /control/orders": "?venue=HYPERLIQUID&address=0x...: every order the venue ever accepted; &all=1 adds refused",
+    "POST /control/faults": '{"service", "kind", "count": n | null, "seconds", "match"}; GET lists, DELETE clears',
+    "POST /control/posts": '{"account" | "feed", "text", "at"}: publish a post',
+    "POST /control/reset": "forget everything, as a new home would",
+}
 
 
 def routes(world: World) -> list[Route]:
     """Give the routes below ``/control``."""
     desk = _Desk(world)
     return [
-        Route("/", desk.overview),
-        Route("/faults", desk.faults, methods=["GET", "POST", "DELETE"]),
-        Route("/clock", desk.clock, methods=["GET", "POST"]),
+        Route("/prices", _checked(desk.prices), methods=["GET", "POST"]),
+        Route("/clock", _checked(desk.clock), methods=["GET", "POST"]),
+        Route("/hours", _checked(desk.hours), methods=["GET", "POST"]),
+        Route("/accounts", _checked(desk.accounts), methods=["POST"]),
+        Route("/orders", _checked(desk.orders)),
+        Route("/faults", _checked(desk.faults), methods=["GET", "POST", "DELETE"]),
+        Route("/posts", _checked(desk.posts), methods=["POST"]),
         Route("/reset", desk.reset, methods=["POST"]),
     ]
+
+
+async def overview(_request: Request) -> Response:
+    """List what can be steered."""
+    return JSONResponse({"requests": _HELP, "services": SERVICES, "fault_kinds": KINDS})
 
 
 class _Desk:
@@ -37,38 +64,19 @@ class _Desk:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._hyperliquid = Ledger(world.db)
 
-    async def overview(self, _request: Request) -> Response:
-        """List what can be steered."""
-        return JSONResponse({"services": SERVICES, "fault_kinds": KINDS})
-
-    async def faults(self, request: Request) -> Response:
-        """Order, list or delete faults."""
-        faults = self._world.faults
-        if request.method == "DELETE":
-            faults.clear()
-        elif request.method == "POST":
-            order = await request.json()
-            try:
-                faults.order(
-                    order["service"],
-                    str(order["kind"]),
-                    order.get("count", None if order["kind"] == "down" else 1),
-                    float(order.get("seconds") or 0),
-                    order.get("match") or "",
-                )
-            except (KeyError, ValueError) as error:
-                return _refuse(error)
-        return JSONResponse({"faults": [asdict(fault) | {"pending": fault.pending} for fault in faults.all()]})
+    async def prices(self, request: Request) -> Response:
+        """Pin and release prices."""
+        if request.method == "POST":
+            wishes = await request.json()
+            self._world.prices.pin({s: None if p is None else Decimal(str(p)) for s, p in wishes.items()})
+        return JSONResponse({"pinned": self._world.prices.pinned()})
 
     async def clock(self, request: Request) -> Response:
         """Tell or move the simulated time."""
         if request.method == "POST":
-            wish = await request.json()
-            try:
-                self._move_clock(wish)
-            except (KeyError, TypeError, ValueError) as error:
-                return _refuse(error)
+            self._move_clock(await request.json())
         return JSONResponse({"now": self._world.now().isoformat(), "frozen": self._world.clock_is_frozen})
 
     def _move_clock(self, wish: dict[str, Any]) -> None:
@@ -78,7 +86,56 @@ class _Desk:
         now = datetime.fromisoformat(wish["now"]) if wish["now"] else datetime.now(UTC)
         if now.tzinfo is None:
             raise ValueError(f"the clock needs a time zone: {wish['now']!r}; say for example {wish['now']}Z")
-        self._world.set_clock(now, frozen=bool(wish.get("frozen", False)))
+        self._world.set_clock(now.astimezone(UTC), frozen=bool(wish.get("frozen", False)))
+
+    async def hours(self, request: Request) -> Response:
+        """Choose real or open market hours, open or close single markets."""
+        if request.method == "POST":
+            wish = await request.json()
+            if "mode" in wish:
+                self._world.hours.set_mode(wish["mode"])
+            for symbol, state in wish.get("markets", {}).items():
+                self._world.hours.override(symbol, state)
+        return JSONResponse({"mode": "real" if self._world.hours.are_real else "open"})
+
+    async def accounts(self, request: Request) -> Response:
+        """Deposit into an account, opening it if need be."""
+        wish = await request.json()
+        if wish["venue"] != "HYPERLIQUID":
+            raise ValueError(f"no accounts at {wish['venue']} yet; HYPERLIQUID has them")
+        address = str(wish["address"]).lower()
+        if not address.startswith("0x") or len(bytes.fromhex(address[2:])) != 20:
+            raise ValueError(f"{address} is no address of 20 bytes")
+        self._hyperliquid.deposit(address, Decimal(str(wish["usdc"])), self._world.now_ms())
+        return JSONResponse({"address": address, "usdc": str(self._hyperliquid.cash(address))})
+
+    async def orders(self, request: Request) -> Response:
+        """List every order that a venue ever accepted."""
+        if request.query_params.get("venue", "HYPERLIQUID") != "HYPERLIQUID":
+            return JSONResponse({"orders": []})
+        address = request.query_params.get("address")
+        orders = self._hyperliquid.orders(None if address is None else address.lower())
+        shown = [order for order in orders if "all" in request.query_params or not _was_refused(order)]
+        return JSONResponse({"orders": [_order(order) for order in shown]})
+
+    async def posts(self, request: Request) -> Response:
+        """Publish a post."""
+        wish = await request.json()
+        at = None if wish.get("at") is None else datetime.fromisoformat(wish["at"])
+        post = posts.add(self._world, text=wish["text"], account=wish.get("account"), feed=wish.get("feed"), at=at)
+        return JSONResponse(post.as_dict(), 201)
+
+    async def faults(self, request: Request) -> Response:
+        """Order, list or delete faults."""
+        faults = self._world.faults
+        if request.method == "DELETE":
+            faults.clear()
+        elif request.method == "POST":
+            wish = await request.json()
+            kind = str(wish["kind"])
+            count = wish.get("count", None if kind == "down" else 1)
+            faults.order(wish["service"], kind, count, float(wish.get("seconds") or 0), wish.get("match") or "")
+        return JSONResponse({"faults": [asdict(fault) | {"pending": fault.pending} for fault in faults.all()]})
 
     async def reset(self, _request: Request) -> Response:
         """Forget everything."""
@@ -86,5 +143,22 @@ class _Desk:
         return JSONResponse({"status": "ok"})
 
 
-def _refuse(error: Exception) -> Response:
-    return JSONResponse({"error": str(error) if not isinstance(error, KeyError) else f"missing {error}"}, 400)
+def _checked(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def checked(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except KeyError as error:
+            return JSONResponse({"error": f"missing {error}; GET /control shows what to send"}, 400)
+        except (TypeError, ValueError, AttributeError, InvalidOperation) as error:
+            return JSONResponse({"error": str(error) or "not understood; GET /control shows what to send"}, 400)
+
+    return checked
+
+
+def _was_refused(order: Order) -> bool:
+    return order.status.lower().endswith("rejected")
+
+
+def _order(order: Order) -> dict[str, Any]:
+    row = {name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(order).items()}
+    return row | {"coin": hyperliquid_markets()[order.asset].name}

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from agentwhere_sim.database import Database
 from agentwhere_sim.faults import Faults
+from agentwhere_sim.hours import MarketHours
+from agentwhere_sim.prices import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,8 @@ class World:
         self._resets: list[Callable[[], None]] = []
         self._configured_seed = seed
         self._load()
+        self.hours = MarketHours(self.db)
+        self.prices = Prices(self)
 
     def _load(self) -> None:
         self.seed = int(self.db.get("seed") or self._configured_seed)
