@@ -14,6 +14,9 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy import (
+    text as sql,
+)
 
 from agentwhere_core.domain.enums import (
     AgentStatus,
@@ -110,7 +113,7 @@ posts = Table(
     text("last_error", nullable=True),
     text("last_reason", nullable=True),
     UniqueConstraint("source_id", "external_id"),
-    Index("ix_posts_pending", "ingested_at", postgresql_where="state = 'PENDING'"),
+    Index("ix_posts_pending", "ingested_at", postgresql_where=sql("state = 'PENDING'")),
     Index("ix_posts_published_at", "published_at"),
 )
 

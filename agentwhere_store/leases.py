@@ -1,0 +1,115 @@
+"""Leases: at most one process does a step that moves money, and a process that lost its lease cannot send.
+
+Two parts. A session-level advisory lock says who is alive: the server frees it the moment that the holder's
+connection ends, however the holder died. A *fencing token*, which grows with every new holder, is kept in the table
+``leases``: what is written under an older token is refused, so that a holder which was merely asleep does no harm when
+it wakes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from agentwhere_core.domain.errors import LeaseHeldError
+from agentwhere_store.tables.operations import leases
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do one step now. ``fencing_token`` is larger than that of every earlier holder."""
+
+    name: str
+    holder: str
+    fencing_token: int
+
+
+@contextmanager
+def lease(
+    engine: Engine, name: str, holder: str, now: datetime, wait_s: float = 0
+) -> Iterator[Lease]:
+    """Hold the lease ``name`` for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    holder
+        Who asks, for people who wonder: a run id, or host and process.
+    wait_s
+        How long to wait for a present holder to finish.
+
+    Raises
+    ------
+    LeaseHeldError
+        If another process holds it, and still does after ``wait_s``.
+    """
+    key = _lock_key(name)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        if not _take(conn, key, wait_s):
+            raise LeaseHeldError(
+                f"another process is doing {name!r} now ({_present_holder(conn, name)}): "
+                "let it finish, its result is the same"
+            )
+        try:
+            yield Lease(name, holder, _next_token(conn, name, holder, now))
+        finally:
+            _give_back(conn, key)
+
+
+def _take(conn: Connection, key: int, wait_s: float) -> bool:
+    if conn.execute(select(func.pg_try_advisory_lock(key))).scalar_one():
+        return True
+    if wait_s <= 0:
+        return False
+    conn.execute(text(f"SET lock_timeout = {max(1, int(wait_s * 1000))}"))
+    try:
+        conn.execute(select(func.pg_advisory_lock(key)))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != "55P03":
+            raise
+        return False
+    finally:
+        conn.execute(text("RESET lock_timeout"))
+    return True
+
+
+def _next_token(conn: Connection, name: str, holder: str, now: datetime) -> int:
+    statement = insert(leases).values(name=name, holder=holder, fencing_token=1, acquired_at=now)
+    return int(
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["name"],
+                set_={
+                    "holder": statement.excluded.holder,
+                    "acquired_at": statement.excluded.acquired_at,
+                    "fencing_token": leases.c.fencing_token + 1,
+                },
+            ).returning(leases.c.fencing_token)
+        ).scalar_one()
+    )
+
+
+def _give_back(conn: Connection, key: int) -> None:
+    try:
+        conn.execute(select(func.pg_advisory_unlock(key)))
+    except DBAPIError:
+        # The connection is gone, and the lock went with it; a pooled one must not come back half alive.
+        conn.invalidate()
+
+
+def _present_holder(conn: Connection, name: str) -> str:
+    row = conn.execute(
+        select(leases.c.holder, leases.c.acquired_at).where(leases.c.name == name)
+    ).one_or_none()
+    return "it just began" if row is None else f"{row.holder}, since {row.acquired_at:%H:%M:%S} UTC"
+
+
+def _lock_key(name: str) -> int:
+    digest = hashlib.blake2b(f"agentwhere.lease.{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

@@ -1,0 +1,1 @@
+"""Alembic's revisions of the schema ``agentwhere``; ``__main__`` writes new ones."""

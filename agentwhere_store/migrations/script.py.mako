@@ -1,0 +1,25 @@
+"""${message}.
+
+Written by ``python -m agentwhere_store.migrations`` from the difference between the database and the tables.
+"""
+# ruff: noqa: E501, PLR0915
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+${imports if imports else ""}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else "pass"}

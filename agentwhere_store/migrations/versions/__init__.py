@@ -1,0 +1,1 @@
+"""One module per revision, written by ``python -m agentwhere_store.migrations``."""
