@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     max_slippage_bps: Decimal = Field(default=Decimal(100), gt=0)
     order_deadline_s: int = Field(default=15, ge=1)
     order_absence_margin_s: int = Field(default=5, ge=0)
+    execution_concurrency: int = Field(default=4, ge=1, le=64)
     http_timeout_s: float = Field(default=10.0, gt=0)
 
     @field_validator("venues", mode="before")

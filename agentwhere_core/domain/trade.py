@@ -203,12 +203,12 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A row of the ledger."""
+    """A row of the ledger; without an account where the intent ended before one was needed."""
 
     id: UUID
     submission_id: UUID | None
     deployment_id: UUID
-    account_id: UUID
+    account_id: UUID | None
     signal_id: UUID | None
     position_id: UUID | None
     leg: int

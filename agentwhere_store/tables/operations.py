@@ -18,7 +18,18 @@ from sqlalchemy import (
 )
 
 from agentwhere_core.domain.enums import HealthStatus, Severity, SourceKind, Venue
-from agentwhere_store.tables.base import SCHEMA, check, json, key, metadata, number, one_of, ref, text, time
+from agentwhere_store.tables.base import (
+    SCHEMA,
+    check,
+    json,
+    key,
+    metadata,
+    number,
+    one_of,
+    ref,
+    text,
+    time,
+)
 
 equity_daily = Table(
     "equity_daily",

@@ -1,0 +1,348 @@
+"""The one way to send an order: intent and exact bytes are committed, then sent, then resolved.
+
+`place` plans and sends. `settle` looks after everything whose outcome is not known: orders that a dead process left
+PLANNED or SENDING, and orders whose answer was lost. An UNKNOWN order is looked up, and sent again only as the very
+same bytes before their deadline; a new attempt exists only after the venue proved that the old one never arrived.
+
+Both need the lease ``execution``: while it is held, nobody else sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from agentwhere_core.domain.enums import OrderState
+from agentwhere_core.domain.errors import RemoteError
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.market import Market
+from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.trade import Order, OrderReport, OrderSpec, Submission, VenueAccount
+from agentwhere_core.execution.orders import Action, next_action
+from agentwhere_store import orders as ledger
+from agentwhere_store.leases import Lease, lease
+
+if TYPE_CHECKING:
+    from agentwhere_core.venues.protocol import Execution
+    from agentwhere_flow.report import Tally
+    from agentwhere_flow.system import System
+
+LEASE = "execution"
+LEASE_WAIT_S = 60
+
+_IN_DOUBT = frozenset({OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN})
+
+Sign = Callable[[str, int, datetime], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Orders that belong into one submission, and what they are for; the entry or exit comes first in ``specs``."""
+
+    account: VenueAccount
+    market: Market
+    deployment_id: UUID
+    signal_id: UUID | None
+    position_id: UUID | None
+    routing_id: UUID | None
+    attempt: int
+    leverage: Decimal
+    specs: tuple[OrderSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Who may send (the lease), through which adapter, for which account."""
+
+    system: System
+    lease: Lease
+    adapter: Execution
+    account: VenueAccount
+
+
+def writer(system: System, now: datetime) -> AbstractContextManager[Lease]:
+    """Become the one process that may send orders; wait up to a minute for the one before."""
+    holder = system.run_id or "command line"
+    return lease(system.engine, LEASE, holder, now, wait_s=LEASE_WAIT_S)
+
+
+def place(desk: Desk, intent: Intent) -> list[Order]:
+    """Commit the intent, send it, and return its orders as the venue answered.
+
+    A lost answer leaves the orders UNKNOWN; nothing is raised for it.
+
+    Raises
+    ------
+    ConfigurationError
+        If the signing key is missing; nothing is written.
+    LeaseHeldError
+        If another process took over; nothing is sent.
+    """
+    submission, planned = _commit(desk, intent)
+    return _send(desk, submission, planned)
+
+
+def set_leverage(desk: Desk, market: Market, leverage: int) -> None:
+    """Set an account's leverage in a market before an entry; setting it twice is harmless.
+
+    Raises
+    ------
+    RemoteError
+        If the venue did not confirm it: the entry must not follow.
+    """
+    account = desk.account
+    _send_action(
+        desk,
+        lambda key, nonce, deadline: desk.adapter.sign_leverage(
+            market, leverage, account, key, nonce, deadline
+        ),
+    )
+
+
+def cancel(desk: Desk, market: Market, resting: Sequence[Order]) -> None:
+    """Ask the venue to cancel resting orders; what became of them is read by lookup, not from the answer."""
+    specs = tuple(spec_of(order, market) for order in resting)
+    account = desk.account
+    _send_action(
+        desk,
+        lambda key, nonce, deadline: desk.adapter.sign_cancel(specs, account, key, nonce, deadline),
+    )
+
+
+def record_unplaced(
+    system: System, held: Lease, order: Order, reason: Reason, *, routing_id: UUID, now: datetime
+) -> None:
+    """Record an intent that ended before anything was signed: its order is CANCELLED with ``reason``."""
+    ended = replace(order, state=OrderState.CANCELLED, reason=reason)
+    with system.engine.begin() as conn:
+        ledger.plan(conn, None, [ended], lease=held, routing_id=routing_id, now=now)
+
+
+def settle(
+    system: System, held: Lease, accounts: Mapping[UUID, VenueAccount], tally: Tally
+) -> list[Order]:
+    """Resolve every order whose outcome is in doubt, as far as the venues let us; return those that moved."""
+    executing = [venue for venue in system.venues if system.execution(venue) is not None]
+    with system.engine.begin() as conn:
+        doubtful = ledger.in_doubt(conn, executing)
+    settled: list[Order] = []
+    for item in doubtful:
+        adapter = system.execution(item.submission.venue)
+        account = accounts.get(item.submission.account_id)
+        if adapter is None or account is None:
+            continue
+        try:
+            settled += _resolve(Desk(system, held, adapter, account), item)
+        except RemoteError as error:
+            tally.problems.append(
+                f"an order of {account.venue} account {account.address} stays in doubt and blocks its token: "
+                f"{error}"
+            )
+    return settled
+
+
+def refresh(desk: Desk, order: Order) -> Order:
+    """Ask the venue what became of a resting order, and record it; an order it does not know is CANCELLED."""
+    report = desk.adapter.look_up(desk.account, order.client_id)
+    if report is None:
+        report = _ended(order, OrderState.CANCELLED, Reason.POSITION_CLOSED)
+    return _record(desk.system, [order], {order.client_id: report})[0]
+
+
+def spec_of(order: Order, market: Market) -> OrderSpec:
+    """Return the order as a venue adapter wants it."""
+    return OrderSpec(
+        client_id=order.client_id,
+        purpose=order.purpose,
+        market_name=order.market_name,
+        market_index=market.market_index,
+        side=order.side,
+        size=order.size,
+        limit_price=order.limit_price,
+        trigger_price=order.trigger_price,
+        reduce_only=order.reduce_only,
+    )
+
+
+def planned_orders(intent: Intent, submission_id: UUID | None) -> list[Order]:
+    """Return the ledger rows of an intent, PLANNED."""
+    return [
+        Order(
+            id=new_id(),
+            submission_id=submission_id,
+            deployment_id=intent.deployment_id,
+            account_id=intent.account.id,
+            signal_id=intent.signal_id,
+            position_id=intent.position_id,
+            leg=0,
+            attempt=intent.attempt,
+            purpose=spec.purpose,
+            venue=intent.account.venue,
+            token=intent.market.token,
+            market_name=spec.market_name,
+            side=spec.side,
+            reduce_only=spec.reduce_only,
+            size=spec.size,
+            limit_price=spec.limit_price,
+            trigger_price=spec.trigger_price,
+            leverage=intent.leverage,
+            client_id=spec.client_id,
+            state=OrderState.PLANNED,
+            filled_size=Decimal(0),
+            average_price=None,
+            venue_order_id=None,
+            reason=None,
+        )
+        for spec in intent.specs
+    ]
+
+
+def _commit(desk: Desk, intent: Intent) -> tuple[Submission, list[Order]]:
+    """Write the intent with the exact bytes, in one transaction."""
+    system, account = desk.system, desk.account
+    key = system.secrets.get(account.key_name).get_secret_value()
+    now = system.clock()
+    deadline = now + timedelta(seconds=system.settings.order_deadline_s)
+    with system.engine.begin() as conn:
+        nonce = ledger.next_nonce(conn, account.venue, account.signer_address, now)
+        payload = desk.adapter.sign_orders(intent.specs, account, key, nonce, deadline)
+        submission = Submission(
+            id=new_id(),
+            account_id=account.id,
+            venue=account.venue,
+            signer_address=account.signer_address,
+            nonce=nonce,
+            deadline=deadline,
+            payload=payload,
+        )
+        planned = planned_orders(intent, submission.id)
+        ledger.plan(
+            conn, submission, planned, lease=desk.lease, routing_id=intent.routing_id, now=now
+        )
+    return submission, planned
+
+
+def _send(desk: Desk, submission: Submission, planned: Sequence[Order]) -> list[Order]:
+    """Send a planned submission once, and record what came back."""
+    system = desk.system
+    with system.engine.begin() as conn:
+        ledger.begin_sending(conn, desk.lease, submission.id, system.clock())
+    sending = [replace(order, state=OrderState.SENDING) for order in planned]
+    return _post(desk, submission, sending)
+
+
+def _post(desk: Desk, submission: Submission, sent: Sequence[Order]) -> list[Order]:
+    """Send the bytes; whatever is not a clear answer leaves every order UNKNOWN."""
+    client_ids = [order.client_id for order in sent]
+    try:
+        reports = desk.adapter.send(submission.payload, client_ids, desk.system.clock())
+    except RemoteError as error:
+        unclear = [
+            _ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, str(error)) for order in sent
+        ]
+        return _record(desk.system, sent, {report.client_id: report for report in unclear})
+    return _record(desk.system, sent, {report.client_id: report for report in reports})
+
+
+def _send_action(desk: Desk, sign: Sign) -> None:
+    """Send a signed action that is not an order, under a nonce of its own."""
+    system, account = desk.system, desk.account
+    key = system.secrets.get(account.key_name).get_secret_value()
+    now = system.clock()
+    deadline = now + timedelta(seconds=system.settings.order_deadline_s)
+    with system.engine.begin() as conn:
+        ledger.check_lease(conn, desk.lease)
+        nonce = ledger.next_nonce(conn, account.venue, account.signer_address, now)
+    desk.adapter.send(sign(key, nonce, deadline), [], system.clock())
+
+
+def _resolve(desk: Desk, item: ledger.InDoubt) -> list[Order]:
+    """Take the next step that `execution.orders.next_action` allows for one submission."""
+    deadline = item.submission.deadline
+    margin = timedelta(seconds=desk.system.settings.order_absence_margin_s)
+    doubtful = [order for order in item.orders if order.state in _IN_DOUBT]
+    if doubtful[0].state is OrderState.PLANNED:
+        action = next_action(OrderState.PLANNED, None, deadline, desk.system.clock(), margin)
+        if action is Action.SEND:
+            return _send(desk, item.submission, doubtful)
+        return _conclude(desk.system, doubtful, OrderState.CANCELLED, Reason.NEVER_SENT)
+    doubtful = _mark_unknown(desk.system, doubtful)
+    found: dict[str, OrderReport] = {}
+    for order in doubtful:
+        report = desk.adapter.look_up(desk.account, order.client_id)
+        if report is not None:
+            found[order.client_id] = report
+    missing = [order for order in doubtful if order.client_id not in found]
+    moved = _record(desk.system, [o for o in doubtful if o.client_id in found], found)
+    if not missing:
+        return moved
+    action = next_action(OrderState.UNKNOWN, None, deadline, desk.system.clock(), margin)
+    if action is Action.DECLARE_ABSENT:
+        return moved + _conclude(
+            desk.system, missing, OrderState.REJECTED, Reason.NEVER_ARRIVED
+        )
+    arrived = len(missing) < len(item.orders)
+    if action is Action.RESEND and not arrived:
+        with desk.system.engine.begin() as conn:
+            ledger.check_lease(conn, desk.lease)
+            for order in missing:
+                ledger.note(conn, order, "the same bytes are sent again", desk.system.clock())
+        return _post(desk, item.submission, missing)
+    return moved
+
+
+def _mark_unknown(system: System, doubtful: Sequence[Order]) -> list[Order]:
+    """SENDING orders of a process that is gone are UNKNOWN: their answer, if any, is lost."""
+    reports = {
+        order.client_id: _ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR)
+        for order in doubtful
+    }
+    return _record(system, doubtful, reports)
+
+
+def _conclude(
+    system: System, orders: Sequence[Order], state: OrderState, reason: Reason
+) -> list[Order]:
+    return _record(system, orders, {o.client_id: _ended(o, state, reason) for o in orders})
+
+
+def _record(
+    system: System, orders: Sequence[Order], reports: Mapping[str, OrderReport]
+) -> list[Order]:
+    """Write what was reported of each order, in one transaction."""
+    now = system.clock()
+    recorded: list[Order] = []
+    with system.engine.begin() as conn:
+        for order in orders:
+            report = reports[order.client_id]
+            state = ledger.record(conn, order, report, now)
+            recorded.append(
+                replace(
+                    order,
+                    state=state,
+                    filled_size=report.filled_size,
+                    average_price=report.average_price,
+                    venue_order_id=report.venue_order_id,
+                    reason=report.reason,
+                )
+            )
+    return recorded
+
+
+def _ended(order: Order, state: OrderState, reason: Reason, detail: str = "") -> OrderReport:
+    """Return our own report about an order, where the venue gave none."""
+    return OrderReport(
+        client_id=order.client_id,
+        state=state,
+        reason=reason,
+        venue_order_id=order.venue_order_id,
+        filled_size=order.filled_size,
+        average_price=order.average_price,
+        detail=detail,
+        raw={},
+    )

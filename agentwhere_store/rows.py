@@ -1,0 +1,63 @@
+"""Small helpers that every query module uses: writing many rows in one statement, and reading JSON-safe values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects.postgresql import insert
+
+# PostgreSQL takes at most 65,535 parameters in one statement.
+_MAX_PARAMETERS = 60_000
+
+
+def json_safe(value: Any) -> Any:
+    """Return ``value`` with decimals and times as strings, so that JSON keeps them exactly."""
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_safe(item) for item in value]
+    return value
+
+
+def insert_ignoring_known(
+    conn: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    known_by: Iterable[str] | None = None,
+) -> int:
+    """Insert ``rows`` in as few statements as possible; rows that already exist are left as they are.
+
+    Parameters
+    ----------
+    known_by
+        Columns of the unique constraint that tells a known row; any constraint if None.
+
+    Returns
+    -------
+    int
+        How many rows were new.
+    """
+    if not rows:
+        return 0
+    new = 0
+    chunk = max(1, _MAX_PARAMETERS // len(rows[0]))
+    for start in range(0, len(rows), chunk):
+        statement = insert(table).values(list(rows[start : start + chunk]))
+        statement = statement.on_conflict_do_nothing(
+            index_elements=list(known_by) if known_by is not None else None
+        )
+        new += conn.execute(statement).rowcount
+    return new
