@@ -1,0 +1,218 @@
+"""What is believed of a model's answer.
+
+A trade counts only if its token is in the synced market lists *and* the post's own text names it: by cashtag, by
+symbol, or by a name that everybody knows. Whatever a post or a model made up falls through here, with a reason.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agentwhere_core.domain.idea import Classification, Mention, Post
+from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.llm.prompts import prepare_post_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from agentwhere_core.llm.client import ClassificationOutcome
+    from agentwhere_core.llm.schema import ProposedTrade
+
+KNOWN_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "AAPL": ("apple",),
+    "ADA": ("cardano",),
+    "AMZN": ("amazon",),
+    "APT": ("aptos",),
+    "ARB": ("arbitrum",),
+    "ATOM": ("cosmos",),
+    "AUD": ("australian dollar", "aussie dollar"),
+    "AVAX": ("avalanche",),
+    "BCH": ("bitcoin cash",),
+    "BNB": ("binance coin",),
+    "BRENT": ("brent", "brent crude"),
+    "BTC": ("bitcoin",),
+    "CHF": ("swiss franc",),
+    "CL": ("crude", "crude oil", "wti"),
+    "DAX": ("dax",),
+    "DJI": ("dow jones",),
+    "DOGE": ("doge", "dogecoin"),
+    "DOT": ("polkadot",),
+    "ENA": ("ethena",),
+    "ETH": ("ether", "ethereum"),
+    "EUR": ("euro", "eurusd"),
+    "FTSE": ("ftse", "footsie"),
+    "GBP": ("sterling", "british pound"),
+    "GOOG": ("google", "alphabet"),
+    "HG": ("copper",),
+    "HSI": ("hang seng",),
+    "HYPE": ("hyperliquid",),
+    "JPY": ("yen", "japanese yen"),
+    "LINK": ("chainlink",),
+    "LTC": ("litecoin",),
+    "META": ("facebook", "meta platforms"),
+    "MSFT": ("microsoft",),
+    "NDX": ("nasdaq", "nasdaq 100"),
+    "NEAR": ("near protocol",),
+    "NIK": ("nikkei",),
+    "NVDA": ("nvidia",),
+    "NZD": ("new zealand dollar", "kiwi dollar"),
+    "PEPE": ("pepe",),
+    "SHIB": ("shiba inu",),
+    "SOL": ("solana",),
+    "SPX": ("s&p 500", "s&p", "sp500"),
+    "SPX6900": ("spx 6900",),
+    "SUI": ("sui",),
+    "TAO": ("bittensor",),
+    "TON": ("toncoin",),
+    "TRX": ("tron",),
+    "TSLA": ("tesla",),
+    "UNI": ("uniswap",),
+    "USDCAD": ("canadian dollar", "loonie"),
+    "USDJPY": ("dollar yen",),
+    "USDMXN": ("mexican peso",),
+    "WIF": ("dogwifhat",),
+    "XAG": ("silver",),
+    "XAU": ("gold",),
+    "XLM": ("stellar lumens",),
+    "XPD": ("palladium",),
+    "XPT": ("platinum",),
+    "XRP": ("ripple",),
+}
+"""Names by which a text may call a market without its symbol, in lower case."""
+
+COMMON_WORDS: Final = re.compile(
+    r"""
+    ACE|AI|ALT|ANIME|APE|APEX|AR|ARK|BABY|BADGER|BANANA|BIGTIME|BIO
+    |BLAST|BLUR|CAKE|CC|COMP|CYBER|EDEN|FF|FRIEND|GAS|GOAT|GRASS|INIT
+    |IO|IP|JELLY|LAYER|LOOM|ME|MEGA|MEME|MET|MON|MOVE|NEAR|NIL|NOT|OM
+    |OP|PEOPLE|PIXEL|POL|PROMPT|PROVE|PUMP|REQ|S|SAGA|SAND|SKY|STABLE
+    |SUPER|SUSHI|TRUMP|TST|TURBO|USELESS|USUAL|VINE|VIRTUAL|W|ZERO
+    """,
+    re.VERBOSE,
+)
+"""Symbols that are also words, or one letter: in a text they count as a name only as a cashtag or in a pair."""
+
+_QUOTES: Final = r"(?:USDT?|USDC|PERP)"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The trades that are believed, and why the others are not."""
+
+    mentions: tuple[Mention, ...]
+    refusals: tuple[tuple[str, Reason], ...]
+
+
+def accept_mentions(
+    proposed: Sequence[ProposedTrade], text: str, listed: Collection[str]
+) -> Accepted:
+    """Believe those trades whose token the text names and a venue lists.
+
+    Parameters
+    ----------
+    proposed
+        What the model read from the text.
+    text
+        The post's text, raw or prepared.
+    listed
+        Canonical symbols of all synced markets.
+
+    Returns
+    -------
+    Accepted
+        One mention per token, in the order proposed. A token proposed twice on one side keeps the lower confidence;
+        on both sides it is refused.
+    """
+    readable = prepare_post_text(text)
+    mentions: dict[str, Mention] = {}
+    refusals: dict[str, Reason] = {}
+    for trade in proposed:
+        token = _symbol(trade.token, listed)
+        reason = _refusal(token, readable, listed)
+        if reason is not None:
+            refusals.setdefault(token, reason)
+            continue
+        earlier = mentions.get(token)
+        if earlier is None:
+            mentions[token] = Mention(token, trade.side, trade.confidence, trade.horizon)
+        elif earlier.side is not trade.side:
+            refusals[token] = Reason.CONFLICTING_POSTS
+        elif trade.confidence < earlier.confidence:
+            mentions[token] = Mention(token, trade.side, trade.confidence, trade.horizon)
+    believed = tuple(each for each in mentions.values() if each.token not in refusals)
+    return Accepted(believed, tuple(refusals.items()))
+
+
+def names(text: str, token: str) -> bool:
+    """Tell whether a text names a canonical token.
+
+    By cashtag in any case (``$btc``), as a pair (``BTC-PERP``, ``XAU/USD``), by a known name in any case (``gold``), or
+    by its bare symbol in capitals, unless that is an everyday word.
+    """
+    symbol = re.escape(token)
+    if re.search(rf"(?<!\w)\$(?:k|1000)?{symbol}(?!\w)", text, re.IGNORECASE):
+        return True
+    if re.search(rf"(?<![\w$])(?:k|1000)?{symbol}[-/]?{_QUOTES}(?!\w)", text):
+        return True
+    if any(
+        re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
+        for name in KNOWN_NAMES.get(token, ())
+    ):
+        return True
+    bare = COMMON_WORDS.fullmatch(token) is None and len(token) > 1
+    return bare and re.search(rf"(?<![\w$])(?:k|1000)?{symbol}(?!\w)", text) is not None
+
+
+def to_classification(
+    post: Post, outcome: ClassificationOutcome, listed: Collection[str]
+) -> Classification:
+    """Turn an answered outcome into what is stored about the post.
+
+    Raises
+    ------
+    ValueError
+        If the outcome is an abstention: its post stays pending.
+    """
+    if outcome.answer is None:
+        raise ValueError(f"post {post.id} was not answered ({outcome.error}); leave it pending")
+    answer = outcome.answer
+    if answer.is_signal:
+        accepted = accept_mentions(answer.signals, post.text, listed)
+    else:
+        refused = dict.fromkeys((trade.token for trade in answer.signals), Reason.NOT_A_SIGNAL)
+        accepted = Accepted((), tuple(refused.items()))
+    return Classification(
+        post_id=post.id,
+        is_signal=answer.is_signal,
+        mentions=accepted.mentions,
+        refusals=accepted.refusals,
+        reasoning=answer.reasoning,
+        model=outcome.model,
+        prompt_version=outcome.prompt_version,
+        schema_version=outcome.schema_version,
+        raw_response=outcome.raw_response,
+        prompt_tokens=outcome.prompt_tokens,
+        completion_tokens=outcome.completion_tokens,
+        cost_usd=outcome.cost_usd,
+        latency_ms=outcome.latency_ms,
+    )
+
+
+def _symbol(token: str, listed: Collection[str]) -> str:
+    """Read the model's way of writing a token as a canonical symbol, if one fits."""
+    bare = prepare_post_text(token).removeprefix("$").strip()
+    pair = re.fullmatch(rf"(.+?)[-/]{_QUOTES}", bare, re.IGNORECASE)
+    bare = (pair[1] if pair else bare).upper()
+    if bare in listed:
+        return bare
+    return next((symbol for symbol, known in KNOWN_NAMES.items() if bare.lower() in known), bare)
+
+
+def _refusal(token: str, text: str, listed: Collection[str]) -> Reason | None:
+    if not token or not names(text, token):
+        return Reason.TOKEN_NOT_NAMED
+    if token not in listed:
+        return Reason.TOKEN_NOT_LISTED
+    return None
