@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ from agentwhere_store.embedded import EmbeddedPostgres, ServerAddress
 RUN_FOLDER = "AGENTWHERE_TEST_RUN_FOLDER"
 RUN_PREFIX = "agentwhere-test-"
 TEMPLATE = "agentwhere_template"
+Administration = psycopg.Connection[tuple[Any, ...]]
 SETTINGS = ("AGENTWHERE_", "DAGSTER_", "DATABASE_URL", "OPENAI_", "PG")
 
 
@@ -80,45 +82,39 @@ def postgres_server() -> Iterator[ServerAddress]:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_server: ServerAddress) -> str:
+def administration(postgres_server: ServerAddress) -> Iterator[Administration]:
+    """Connection that makes and drops databases."""
+    with psycopg.connect(postgres_server.conninfo("postgres"), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: ServerAddress, administration: Administration) -> str:
     """Name of a database with the newest schema and no rows, to be copied by `database_url`."""
-    with (
-        one_at_a_time("template"),
-        psycopg.connect(postgres_server.conninfo("postgres"), autocommit=True) as connection,
-    ):
-        known = "SELECT datistemplate FROM pg_database WHERE datname = %s"
-        row = connection.execute(known, [TEMPLATE]).fetchone()
-        if row is None or not row[0]:
-            connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
-            connection.execute(f"CREATE DATABASE {TEMPLATE}")
-            bring_up_to_date(postgres_server.url(TEMPLATE))
-            connection.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true")
+    from agentwhere_store.migrate import migrate
+
+    known = "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate"
+    with one_at_a_time("template"):
+        if administration.execute(known, [TEMPLATE]).fetchone() is None:
+            administration.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+            administration.execute(f"CREATE DATABASE {TEMPLATE}")
+            migrate(postgres_server.url(TEMPLATE))
+            administration.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true")
     return TEMPLATE
-
-
-def bring_up_to_date(url: str) -> None:
-    """Apply all migrations to a database."""
-    from importlib.util import find_spec
-
-    if find_spec("agentwhere_store.migrate") is not None:
-        from agentwhere_store.migrate import migrate
-
-        migrate(url)
 
 
 numbers = itertools.count(1)
 
 
 @pytest.fixture
-def database_url(postgres_server: ServerAddress, template_database: str) -> Iterator[str]:
+def database_url(
+    postgres_server: ServerAddress, administration: Administration, template_database: str
+) -> Iterator[str]:
     """SQLAlchemy URL of a fresh, migrated, empty database of this test's own."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    name = sql.Identifier(f"test_{worker}_{next(numbers)}")
-    with psycopg.connect(postgres_server.conninfo("postgres"), autocommit=True) as connection:
-        template = sql.Identifier(template_database)
-        # By copying files: 19 ms; by the write-ahead log, PostgreSQL's default, 120 ms.
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-        connection.execute(copy.format(name, template))
-    yield postgres_server.url(name.as_string().strip('"'))
-    with psycopg.connect(postgres_server.conninfo("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(numbers)}"
+    # By copying files: 19 ms; by the write-ahead log, PostgreSQL's default, 120 ms.
+    copy = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
+    names = sql.Identifier(name), sql.Identifier(template_database)
+    administration.execute(sql.SQL(copy).format(*names))
+    yield postgres_server.url(name)
+    administration.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
