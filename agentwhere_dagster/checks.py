@@ -1,0 +1,3 @@
+"""Checks."""
+
+checks: list[object] = []
