@@ -10,10 +10,18 @@ from agentwhere_sim import DEFAULT_SEED, serve
 
 def main() -> None:
     """Parse the command line and serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="agentwhere_sim", description="Simulated venues, X, feeds and LLM.")
-    parser.add_argument("--port", type=int, default=8765, help="TCP port on 127.0.0.1; 0 chooses a free one")
-    parser.add_argument("--home", type=Path, required=True, help="folder of the simulated world's memory")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of prices and posts (first start only)")
+    parser = argparse.ArgumentParser(
+        prog="agentwhere_sim", description="Simulated venues, X, feeds and LLM."
+    )
+    parser.add_argument(
+        "--port", type=int, default=8765, help="TCP port on 127.0.0.1; 0 chooses a free one"
+    )
+    parser.add_argument(
+        "--home", type=Path, required=True, help="folder of the simulated world's memory"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help="seed of prices and posts (first start only)"
+    )
     arguments = parser.parse_args()
     serve(arguments.port, arguments.home, arguments.seed)
 

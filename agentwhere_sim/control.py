@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _HELP = {
     "GET /control": "this list",
     "POST /control/prices": '{"BTC": "105000", "ETH": null}: pin canonical mids, null releases; GET shows pins',
-    "POST /control/clock": '{"now": iso, "frozen": false} or {"advance_s": n}; now null returns to real time; GET tells',
+    "POST /control/clock": '{"now": iso | null, "frozen": false} or {"advance_s": n}; null: real time',
     "POST /control/hours": '{"mode": "real" | "open", "markets": {"XAU": "closed" | "open" | null}}',
     "POST /control/accounts": '{"venue": "HYPERLIQUID", "address": "0x...", "usdc": "10000"}: deposit',
     "GET /control/orders": "?venue=HYPERLIQUID&address=0x...: every order the venue ever accepted; &all=1 adds refused",
@@ -70,14 +70,18 @@ class _Desk:
         """Pin and release prices."""
         if request.method == "POST":
             wishes = await request.json()
-            self._world.prices.pin({s: None if p is None else Decimal(str(p)) for s, p in wishes.items()})
+            self._world.prices.pin(
+                {s: None if p is None else Decimal(str(p)) for s, p in wishes.items()}
+            )
         return JSONResponse({"pinned": self._world.prices.pinned()})
 
     async def clock(self, request: Request) -> Response:
         """Tell or move the simulated time."""
         if request.method == "POST":
             self._move_clock(await request.json())
-        return JSONResponse({"now": self._world.now().isoformat(), "frozen": self._world.clock_is_frozen})
+        return JSONResponse(
+            {"now": self._world.now().isoformat(), "frozen": self._world.clock_is_frozen}
+        )
 
     def _move_clock(self, wish: dict[str, Any]) -> None:
         if "advance_s" in wish:
@@ -85,7 +89,9 @@ class _Desk:
             return
         now = datetime.fromisoformat(wish["now"]) if wish["now"] else datetime.now(UTC)
         if now.tzinfo is None:
-            raise ValueError(f"the clock needs a time zone: {wish['now']!r}; say for example {wish['now']}Z")
+            raise ValueError(
+                f"the clock needs a time zone: {wish['now']!r}; say for example {wish['now']}Z"
+            )
         self._world.set_clock(now.astimezone(UTC), frozen=bool(wish.get("frozen", False)))
 
     async def hours(self, request: Request) -> Response:
@@ -115,14 +121,22 @@ class _Desk:
             return JSONResponse({"orders": []})
         address = request.query_params.get("address")
         orders = self._hyperliquid.orders(None if address is None else address.lower())
-        shown = [order for order in orders if "all" in request.query_params or not _was_refused(order)]
+        shown = [
+            order for order in orders if "all" in request.query_params or not _was_refused(order)
+        ]
         return JSONResponse({"orders": [_order(order) for order in shown]})
 
     async def posts(self, request: Request) -> Response:
         """Publish a post."""
         wish = await request.json()
         at = None if wish.get("at") is None else datetime.fromisoformat(wish["at"])
-        post = posts.add(self._world, text=wish["text"], account=wish.get("account"), feed=wish.get("feed"), at=at)
+        post = posts.add(
+            self._world,
+            text=wish["text"],
+            account=wish.get("account"),
+            feed=wish.get("feed"),
+            at=at,
+        )
         return JSONResponse(post.as_dict(), 201)
 
     async def faults(self, request: Request) -> Response:
@@ -134,8 +148,16 @@ class _Desk:
             wish = await request.json()
             kind = str(wish["kind"])
             count = wish.get("count", None if kind == "down" else 1)
-            faults.order(wish["service"], kind, count, float(wish.get("seconds") or 0), wish.get("match") or "")
-        return JSONResponse({"faults": [asdict(fault) | {"pending": fault.pending} for fault in faults.all()]})
+            faults.order(
+                wish["service"],
+                kind,
+                count,
+                float(wish.get("seconds") or 0),
+                wish.get("match") or "",
+            )
+        return JSONResponse(
+            {"faults": [asdict(fault) | {"pending": fault.pending} for fault in faults.all()]}
+        )
 
     async def reset(self, _request: Request) -> Response:
         """Forget everything."""
@@ -143,14 +165,18 @@ class _Desk:
         return JSONResponse({"status": "ok"})
 
 
-def _checked(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _checked(
+    handler: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
     async def checked(request: Request) -> Response:
         try:
             return await handler(request)
         except KeyError as error:
             return JSONResponse({"error": f"missing {error}; GET /control shows what to send"}, 400)
         except (TypeError, ValueError, AttributeError, InvalidOperation) as error:
-            return JSONResponse({"error": str(error) or "not understood; GET /control shows what to send"}, 400)
+            return JSONResponse(
+                {"error": str(error) or "not understood; GET /control shows what to send"}, 400
+            )
 
     return checked
 
@@ -160,5 +186,8 @@ def _was_refused(order: Order) -> bool:
 
 
 def _order(order: Order) -> dict[str, Any]:
-    row = {name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(order).items()}
+    row = {
+        name: str(value) if isinstance(value, Decimal) else value
+        for name, value in asdict(order).items()
+    }
     return row | {"coin": hyperliquid_markets()[order.asset].name}

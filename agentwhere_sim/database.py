@@ -83,7 +83,9 @@ class Database:
     def wipe(self) -> None:
         """Empty every table, keeping the schema."""
         with self.transaction():
-            for row in self.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"):
+            for row in self.query(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            ):
                 self.execute(f'DELETE FROM "{row["name"]}"')  # noqa: S608 - names come from our own schema
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS faults (
 """
 
 
-class FaultReply(Exception):
+class FaultReply(Exception):  # noqa: N818 - an outcome, not an error
     """Answer the client with ``response`` instead of handling its request."""
 
     def __init__(self, response: Response) -> None:
@@ -68,7 +68,7 @@ class FaultReply(Exception):
         self.response = response
 
 
-class Dropped(Exception):
+class Dropped(Exception):  # noqa: N818 - an outcome, not an error
     """Close the client's connection without an answer."""
 
 
@@ -102,7 +102,9 @@ class Faults:
         """Read the ordered faults from memory."""
         self._faults = [Fault(*row) for row in self._db.query("SELECT * FROM faults ORDER BY id")]
 
-    def order(self, service: str, kind: str, count: int | None = 1, seconds: float = 0.0, match: str = "") -> Fault:
+    def order(
+        self, service: str, kind: str, count: int | None = 1, seconds: float = 0.0, match: str = ""
+    ) -> Fault:
         """Order a fault for the next ``count`` matching requests of a service (``None``: until it is deleted).
 
         Raises
@@ -144,11 +146,15 @@ class Faults:
         if fault.kind in ("drop_before", "hang_before", "down"):
             raise Dropped
         if fault.kind == "reject":
-            raise FaultReply(reject or JSONResponse({"error": "refused by an ordered fault"}, status_code=403))
+            raise FaultReply(
+                reject or JSONResponse({"error": "refused by an ordered fault"}, status_code=403)
+            )
         if fault.kind == "429":
             raise FaultReply(_too_many_requests(service, fault.seconds))
         if fault.kind == "5xx":
-            raise FaultReply(Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html"))
+            raise FaultReply(
+                Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html")
+            )
 
     async def after(self, service: str, response: Response, content: str = "") -> Response:
         """Suffer the first pending fault that acts on a reply; return what the client gets. Raises ``Dropped``."""
@@ -161,10 +167,15 @@ class Faults:
         if fault.kind == "drop_after":
             raise Dropped
         body = bytes(response.body)
-        return Response(body[: len(body) // 2], response.status_code, media_type=response.media_type)
+        return Response(
+            body[: len(body) // 2], response.status_code, media_type=response.media_type
+        )
 
     def guard(
-        self, service: str, handler: Callable[[Request], Awaitable[Response]], reject: Response | None = None
+        self,
+        service: str,
+        handler: Callable[[Request], Awaitable[Response]],
+        reject: Response | None = None,
     ) -> Callable[[Request], Awaitable[Response]]:
         """Wrap a handler so that it suffers every kind of fault ordered for ``service``."""
 
@@ -180,7 +191,12 @@ class Faults:
 
     def _take(self, service: str, kinds: tuple[str, ...], content: str) -> Fault | None:
         for fault in self._faults:
-            if fault.service == service and fault.kind in kinds and fault.pending and fault.match in content:
+            if (
+                fault.service == service
+                and fault.kind in kinds
+                and fault.pending
+                and fault.match in content
+            ):
                 fault.fired += 1
                 if fault.remaining is not None:
                     fault.remaining -= 1
@@ -196,4 +212,6 @@ def _too_many_requests(service: str, seconds: float) -> Response:
     headers = {"retry-after": str(int(seconds) or 1), "x-rate-limit-remaining": "0"}
     if service.startswith("hyperliquid"):
         return Response("null", 429, headers, "application/json")
-    return JSONResponse({"title": "Too Many Requests", "detail": "Too Many Requests", "status": 429}, 429, headers)
+    return JSONResponse(
+        {"title": "Too Many Requests", "detail": "Too Many Requests", "status": 429}, 429, headers
+    )

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TOKEN = re.compile(r'[\s,]+|#[^\n]*|("(?:[^"\\]|\\.)*"|\.\.\.|[$A-Za-z_][\w]*|-?\d+(?:\.\d+)?|[{}()\[\]:!@=|])')
+_TOKEN = re.compile(
+    r'[\s,]+|#[^\n]*|("(?:[^"\\]|\\.)*"|\.\.\.|[$A-Za-z_][\w]*|-?\d+(?:\.\d+)?|[{}()\[\]:!@=|])'
+)
 
 
 class GraphQLError(Exception):
@@ -46,7 +48,9 @@ def select(entity: str, value: Any, selection: tuple[Field, ...]) -> Any:
         inner = value[wanted.name]
         nested = isinstance(inner, (dict, list))
         if nested != bool(wanted.selection):
-            raise GraphQLError(f"Field `{wanted.name}` of type `{entity}` {'needs' if nested else 'has no'} subfields")
+            raise GraphQLError(
+                f"Field `{wanted.name}` of type `{entity}` {'needs' if nested else 'has no'} subfields"
+            )
         answer[wanted.name] = select(wanted.name, inner, wanted.selection) if nested else inner
     return answer
 

@@ -75,9 +75,15 @@ _NIGHTS = (_SUNDAY, 0, 1, 2, 3)
 _SCHEDULES = {
     "always": Schedule("UTC", ()),
     "forex": Schedule(NEW_YORK, (Session(_SUNDAY, time(17), timedelta(days=5)),)),
-    "metal": Schedule(NEW_YORK, tuple(Session(day, time(18), timedelta(hours=23)) for day in _NIGHTS)),
-    "futures": Schedule(NEW_YORK, tuple(Session(day, time(18), timedelta(hours=23)) for day in _NIGHTS)),
-    "us_index": Schedule(NEW_YORK, tuple(Session(day, time(18), timedelta(hours=23)) for day in _NIGHTS)),
+    "metal": Schedule(
+        NEW_YORK, tuple(Session(day, time(18), timedelta(hours=23)) for day in _NIGHTS)
+    ),
+    "futures": Schedule(
+        NEW_YORK, tuple(Session(day, time(18), timedelta(hours=23)) for day in _NIGHTS)
+    ),
+    "us_index": Schedule(
+        NEW_YORK, tuple(Session(day, time(18), timedelta(hours=23)) for day in _NIGHTS)
+    ),
     "us_stock": Schedule(NEW_YORK, _weekdays("09:30", "16:00")),
     "tokyo": Schedule("Asia/Tokyo", _weekdays("09:00", "15:30")),
     "london": Schedule("Europe/London", _weekdays("08:00", "16:30")),

@@ -72,12 +72,14 @@ class Quotes:
         ask = ((mid + half) / tick).to_integral_value(ROUND_CEILING) * tick
         return max(bid, tick), ask
 
-    def side(self, market: LighterMarket, at_ms: int, *, asks: bool, limit: int) -> list[tuple[Decimal, Decimal]]:
+    def side(
+        self, market: LighterMarket, at_ms: int, *, asks: bool, limit: int
+    ) -> list[tuple[Decimal, Decimal]]:
         """Give the best (price, size) levels of one side."""
         bid, ask = self.top(market, at_ms)
         best, direction = (ask, 1) if asks else (bid, -1)
         tick = _step(market.price_decimals)
-        dice = random.Random(f"{self._world.seed}:{market.symbol}:{asks}:{at_ms // 1000}")  # noqa: S311 - not a secret
+        dice = random.Random(f"{self._world.seed}:{market.symbol}:{asks}:{at_ms // 1000}")
         gap = max(((best * _half_spread(market)) / tick).to_integral_value() * tick, tick)
         top_usd = max(Decimal(300), market.day_volume_usd / 100_000)
         levels = []
@@ -111,7 +113,9 @@ class _Service:
         if markets is None:
             return _invalid("market_id")
         details = [self._details(market) for market in markets]
-        return JSONResponse({"code": 200, "order_book_details": details, "spot_order_book_details": []})
+        return JSONResponse(
+            {"code": 200, "order_book_details": details, "spot_order_book_details": []}
+        )
 
     async def order_book_orders(self, request: Request) -> Response:
         """List the best orders of one market."""
@@ -126,14 +130,19 @@ class _Service:
         for side, first, step in (("asks", _FIRST_ASK, 1), ("bids", _FIRST_BID, -1)):
             levels = self._quotes.side(markets[0], now_ms, asks=side == "asks", limit=int(wanted))
             base = first + step * (now_ms // 1000)
-            orders = [_order(markets[0], base + step * n, level, now_ms) for n, level in enumerate(levels)]
+            orders = [
+                _order(markets[0], base + step * n, level, now_ms) for n, level in enumerate(levels)
+            ]
             answer |= {f"total_{side}": len(orders), side: orders}
         return JSONResponse(answer)
 
     def _details(self, market: LighterMarket) -> dict[str, Any]:
         now_ms = self._world.now_ms()
         step = _step(market.price_decimals)
-        path = [self._quotes.mid(market, now_ms - part * _DAY_MS // 8).quantize(step) for part in range(9)]
+        path = [
+            self._quotes.mid(market, now_ms - part * _DAY_MS // 8).quantize(step)
+            for part in range(9)
+        ]
         last, before = path[0], path[-1]
         change = (last - before) / before * 100 if before else Decimal(0)
         return _listing(market) | {
@@ -146,7 +155,9 @@ class _Service:
             "closeout_margin_fraction": market.closeout_margin_fraction,
             "last_trade_price": float(last),
             "daily_trades_count": int(market.day_volume_usd / 1500),
-            "daily_base_token_volume": float((market.day_volume_usd / last).quantize(_step(market.size_decimals))),
+            "daily_base_token_volume": float(
+                (market.day_volume_usd / last).quantize(_step(market.size_decimals))
+            ),
             "daily_quote_token_volume": float(market.day_volume_usd),
             "daily_price_low": float(min(path)),
             "daily_price_high": float(max(path)),
@@ -188,7 +199,9 @@ def _listing(market: LighterMarket) -> dict[str, Any]:
     }
 
 
-def _order(market: LighterMarket, index: int, level: tuple[Decimal, Decimal], now_ms: int) -> dict[str, Any]:
+def _order(
+    market: LighterMarket, index: int, level: tuple[Decimal, Decimal], now_ms: int
+) -> dict[str, Any]:
     price, size = level
     amount = f"{size:.{market.size_decimals}f}"
     return {
@@ -204,7 +217,10 @@ def _order(market: LighterMarket, index: int, level: tuple[Decimal, Decimal], no
 
 
 def _half_spread(market: LighterMarket) -> Decimal:
-    return Decimal(next(bps for floor, bps in _HALF_SPREADS_BPS if market.day_volume_usd >= floor)) / 10_000
+    return (
+        Decimal(next(bps for floor, bps in _HALF_SPREADS_BPS if market.day_volume_usd >= floor))
+        / 10_000
+    )
 
 
 def _step(decimals: int) -> Decimal:

@@ -32,7 +32,13 @@ _ORACLE_FEE_USD = Decimal("0.1")
 _LIQUIDATION_MARGIN_PCT = 25
 _MAX_COLLATERAL_PCT = 25
 _DEFAULT_PAGE = 100
-_HALF_SPREAD_BPS = {"crypto": "1.5", "forex": "0.4", "commodities": "1.2", "indices": "0.8", "stocks": "2"}
+_HALF_SPREAD_BPS = {
+    "crypto": "1.5",
+    "forex": "0.4",
+    "commodities": "1.2",
+    "indices": "0.8",
+    "stocks": "2",
+}
 
 
 def routes(world: World) -> list[Route]:
@@ -57,13 +63,17 @@ class Quotes:
         """Give bid, mid and ask of the instant."""
         now_ms = self._world.now_ms()
         symbol = pair.underlying.symbol
-        mid = self._world.prices.mid(symbol, now_ms) * self._world.prices.basis("ostium", symbol, now_ms, 1.0)
+        mid = self._world.prices.mid(symbol, now_ms) * self._world.prices.basis(
+            "ostium", symbol, now_ms, 1.0
+        )
         half = mid * Decimal(_HALF_SPREAD_BPS[pair.group]) / 10_000
         return mid - half, mid, mid + half
 
     def is_open(self, pair: OstiumPair) -> bool:
         """Tell whether the pair trades now."""
-        return self._world.hours.is_open(pair.underlying.symbol, schedule(pair.hours), self._world.now())
+        return self._world.hours.is_open(
+            pair.underlying.symbol, schedule(pair.hours), self._world.now()
+        )
 
     def open_interest(self, pair: OstiumPair) -> tuple[Decimal, Decimal]:
         """Give long and short open interest in units of the base."""
@@ -91,20 +101,31 @@ class _Service:
         except GraphQLError as error:
             return JSONResponse({"errors": [{"message": str(error)}]})
         except (KeyError, TypeError, ValueError):
-            return JSONResponse({"errors": [{"message": "the body must be JSON with a query"}]}, 400)
+            return JSONResponse(
+                {"errors": [{"message": "the body must be JSON with a query"}]}, 400
+            )
 
     def _resolve(self, field: Field) -> Any:
         match field.name:
             case "pairs":
-                skip, first = int(field.arguments.get("skip", 0)), int(field.arguments.get("first", _DEFAULT_PAGE))
+                skip, first = (
+                    int(field.arguments.get("skip", 0)),
+                    int(field.arguments.get("first", _DEFAULT_PAGE)),
+                )
                 pairs = [self._entity(pair) for pair in ostium_pairs()[skip : skip + first]]
                 return select("Pair", pairs, field.selection)
             case "pair":
                 wanted = str(field.arguments.get("id"))
                 found = next((pair for pair in ostium_pairs() if str(pair.pair_id) == wanted), None)
-                return select("Pair", None if found is None else self._entity(found), field.selection)
+                return select(
+                    "Pair", None if found is None else self._entity(found), field.selection
+                )
             case "metaDatas":
-                return select("MetaData", [{"liqMarginThresholdP": str(_LIQUIDATION_MARGIN_PCT)}], field.selection)
+                return select(
+                    "MetaData",
+                    [{"liqMarginThresholdP": str(_LIQUIDATION_MARGIN_PCT)}],
+                    field.selection,
+                )
             case "trades" | "orders" | "limits":
                 return []
             case unknown:
@@ -114,7 +135,14 @@ class _Service:
         long_oi, short_oi = self._quotes.open_interest(pair)
         _, mid, _ = self._quotes.quote(pair)
         fee = _whole(pair.taker_fee_bps * _PERCENT_OF_BPS)
-        zeros = ("curFundingLong", "curFundingShort", "curRollover", "accRollover", "accFundingLong", "accFundingShort")
+        zeros = (
+            "curFundingLong",
+            "curFundingShort",
+            "curRollover",
+            "accRollover",
+            "accFundingLong",
+            "accFundingShort",
+        )
         return {
             "id": str(pair.pair_id),
             "from": pair.base,
@@ -143,7 +171,9 @@ class _Service:
                 "id": pair.group,
                 "name": pair.group,
                 "minLeverage": str(_LEVERAGE),
-                "maxLeverage": str(max(p.max_leverage for p in ostium_pairs() if p.group == pair.group) * _LEVERAGE),
+                "maxLeverage": str(
+                    max(p.max_leverage for p in ostium_pairs() if p.group == pair.group) * _LEVERAGE
+                ),
                 "maxCollateralP": str(_MAX_COLLATERAL_PCT * _LEVERAGE),
                 "longCollateral": "0",
                 "shortCollateral": "0",
@@ -171,7 +201,11 @@ class _Service:
             return _unknown_asset(request)
         week = schedule(pair.hours)
         hours = [
-            {"weekday": one.weekday, "opens": f"{one.opens:%H:%M}", "hours": one.length.total_seconds() / 3600}
+            {
+                "weekday": one.weekday,
+                "opens": f"{one.opens:%H:%M}",
+                "hours": one.length.total_seconds() / 3600,
+            }
             for one in week.sessions
         ]
         return JSONResponse(
@@ -207,7 +241,9 @@ def _asked(request: Request) -> OstiumPair | None:
 
 
 def _unknown_asset(request: Request) -> Response:
-    return JSONResponse({"message": f"Asset {request.query_params.get('asset')} not found", "statusCode": 404}, 404)
+    return JSONResponse(
+        {"message": f"Asset {request.query_params.get('asset')} not found", "statusCode": 404}, 404
+    )
 
 
 def _feed_id(pair: OstiumPair) -> str:

@@ -80,7 +80,9 @@ class Prices:
         """
         for symbol, price in wishes.items():
             if symbol not in underlyings():
-                raise ValueError(f"no market is called {symbol!r}; pins take canonical symbols such as BTC or PEPE")
+                raise ValueError(
+                    f"no market is called {symbol!r}; pins take canonical symbols such as BTC or PEPE"
+                )
             if price is not None and (not price.is_finite() or price <= 0):
                 raise ValueError(f"{symbol} cannot be pinned to {price}: a price is positive")
         now_ms = self._world.now_ms()
@@ -95,7 +97,11 @@ class Prices:
 
     def pinned(self) -> dict[str, str]:
         """List the pins in force."""
-        return {symbol: str(pins[-1][1]) for symbol, pins in self._pins.items() if pins[-1][1] is not None}
+        return {
+            symbol: str(pins[-1][1])
+            for symbol, pins in self._pins.items()
+            if pins[-1][1] is not None
+        }
 
     def day_before_ms(self, at_ms: int) -> int:
         """Give the instant 24 hours earlier."""
@@ -104,10 +110,7 @@ class Prices:
 
 def wander(key: str, seconds: float) -> float:
     """Give the log-price offset in units of daily volatility."""
-    total = 0.0
-    for period in _PERIODS_S:
-        total += math.sqrt(period / _DAY_S) * noise(f"{key}:{period:.0f}", seconds / period)
-    return _AMPLITUDE * total
+    return sum(weight * noise(scale, seconds / period) for scale, period, weight in _scales(key))
 
 
 def noise(key: str, position: float) -> float:
@@ -115,6 +118,14 @@ def noise(key: str, position: float) -> float:
     left = math.floor(position)
     weight = position - left
     return _lattice(key, left) * (1 - weight) + _lattice(key, left + 1) * weight
+
+
+@lru_cache(maxsize=4096)
+def _scales(key: str) -> tuple[tuple[str, float, float], ...]:
+    return tuple(
+        (f"{key}:{period:.0f}", period, _AMPLITUDE * math.sqrt(period / _DAY_S))
+        for period in _PERIODS_S
+    )
 
 
 @lru_cache(maxsize=200_000)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Underlying:
-    """What is traded, whatever a venue calls it; ``price_usd`` is its level, in the quote currency for non-USD pairs."""
+    """What is traded, whatever a venue calls it; ``price_usd`` is in the pair's quote currency."""
 
     symbol: str
     price_usd: Decimal

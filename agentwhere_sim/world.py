@@ -3,9 +3,9 @@
 A service module exposes ``routes(world) -> list[Route]`` and keeps what must survive a restart in ``world.db``
 (``world.db.define`` for its tables). Work that time alone causes (triggers, funding) is registered with ``on_tick``.
 
-Two clocks, on purpose: ``now`` is the simulated time that prices, posts, funding and fills live in and that ``/control``
-may move; ``wall_ms`` is the real time that a signed request's nonce and expiry are checked against, because its signer
-has no other.
+Two clocks, on purpose: ``now`` is the simulated time that prices, posts, funding and fills live in
+and that ``/control`` may move; ``wall_ms`` is the real time that a signed request's nonce and
+expiry are checked against, because its signer has no other.
 """
 
 from __future__ import annotations

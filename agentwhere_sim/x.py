@@ -1,7 +1,8 @@
 """Simulate the X API v2: user lookup by name and a user's posts.
 
 Shapes, defaults, limits and error bodies follow X's public reference: an unknown or suspended user is an ``errors``
-array on HTTP 200, a bad parameter a problem document on 400, an empty page has no ``data``. Any non-empty bearer token
+array on HTTP 200, a bad parameter a problem document on 400, an empty page has no ``data``, text is HTML-escaped and
+cut at 280 characters unless the field ``note_tweet`` is asked for. Any non-empty bearer token
 is accepted, and each has its own rate-limit windows, kept in simulated time and in memory only.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
+from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +49,7 @@ _TWEET_FIELDS: Final = (
     "edit_history_tweet_ids",
     "id",
     "lang",
+    "note_tweet",
     "public_metrics",
     "referenced_tweets",
     "text",
@@ -66,6 +69,7 @@ _TIMELINE_PARAMETERS: Final = frozenset(
     ]
 )
 _TIMELINE_DEPTH: Final = 3200
+_SHORT: Final = 280
 _HANDLE: Final = re.compile(r"^[A-Za-z0-9_]{1,15}$")
 _PAGE_TOKEN: Final = re.compile(r"^7140w([0-9a-z]+)$")
 
@@ -258,7 +262,7 @@ def _page(
 def _tweet(post: Post) -> dict[str, Any]:
     tweet: dict[str, Any] = {
         "id": str(post.id),
-        "text": post.text,
+        "text": escape(_shortened(post.text), quote=False),
         "edit_history_tweet_ids": [str(post.id)],
         "author_id": user_id(post.author),
         "created_at": _iso(post.at),
@@ -270,11 +274,17 @@ def _tweet(post: Post) -> dict[str, Any]:
             "quote_count": post.id % 5,
         },
     }
+    if len(post.text) > _SHORT:
+        tweet["note_tweet"] = {"text": escape(post.text, quote=False)}
     if posts.is_retweet(post.text):
         tweet["referenced_tweets"] = [{"type": "retweeted", "id": str(post.id - 1)}]
     elif posts.is_reply(post.text):
         tweet["referenced_tweets"] = [{"type": "replied_to", "id": str(post.id - 1)}]
     return tweet
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "\u2026"
 
 
 def _user(handle: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Quotes:
         if market.delisted:
             return Book((), ())
         bid, ask = self.top(market, at_ms)
-        dice = random.Random(f"{self._world.seed}:{market.name}:{at_ms // 1000}")  # noqa: S311 - not a secret
+        dice = random.Random(f"{self._world.seed}:{market.name}:{at_ms // 1000}")
         return Book(tuple(_side(market, bid, -1, dice)), tuple(_side(market, ask, 1, dice)))
 
 
@@ -104,7 +104,9 @@ def _half_spread(market: HyperliquidMarket) -> Decimal:
     return Decimal(bps) / 10_000
 
 
-def _side(market: HyperliquidMarket, best: Decimal, direction: int, dice: random.Random) -> Iterator[Level]:
+def _side(
+    market: HyperliquidMarket, best: Decimal, direction: int, dice: random.Random
+) -> Iterator[Level]:
     top_usd = max(_MIN_TOP_USD, market.day_volume_usd * _TOP_SHARE_OF_VOLUME)
     step = best * (2 * _half_spread(market) + Decimal("0.00003"))
     price = best

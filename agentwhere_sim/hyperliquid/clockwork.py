@@ -29,7 +29,9 @@ _LAST_LOOK = "hl_last_look_ms"
 class Clockwork:
     """Replay time for all users of the venue."""
 
-    def __init__(self, world: World, ledger: Ledger, quotes: Quotes, margins: Margins, engine: Engine) -> None:
+    def __init__(
+        self, world: World, ledger: Ledger, quotes: Quotes, margins: Margins, engine: Engine
+    ) -> None:
         self._world = world
         self._ledger = ledger
         self._quotes = quotes
@@ -106,7 +108,14 @@ class Clockwork:
             self._ledger.credit(position.address, -paid)
             self._ledger.db.execute(
                 "INSERT INTO hl_funding (address, time_ms, asset, rate, szi, usdc) VALUES (?, ?, ?, ?, ?, ?)",
-                (position.address, at_ms, position.asset, f"{rate:f}", f"{position.szi:f}", f"{-paid:f}"),
+                (
+                    position.address,
+                    at_ms,
+                    position.asset,
+                    f"{rate:f}",
+                    f"{position.szi:f}",
+                    f"{-paid:f}",
+                ),
             )
 
     def _liquidate_if_bankrupt(self, address: str, at_ms: int) -> None:
@@ -142,17 +151,25 @@ class Clockwork:
             signer="venue",
         )
         fills.execute(
-            self._ledger, order, holding.mark, abs(position.szi), at_ms, crossed=True, liquidation_mark=holding.mark
+            self._ledger,
+            order,
+            holding.mark,
+            abs(position.szi),
+            at_ms,
+            crossed=True,
+            liquidation_mark=holding.mark,
         )
         self._ledger.save_order(order)
 
     def _cancel_as_scheduled(self, now_ms: int) -> None:
         due = self._ledger.db.query(
-            "SELECT address FROM hl_accounts WHERE scheduled_cancel_ms <= ?", (self._world.wall_ms(),)
+            "SELECT address FROM hl_accounts WHERE scheduled_cancel_ms <= ?",
+            (self._world.wall_ms(),),
         )
         for row in due:
             for order in self._ledger.live_orders(row["address"]):
                 self._ledger.set_status(order, "scheduledCancel", now_ms)
             self._ledger.db.execute(
-                "UPDATE hl_accounts SET scheduled_cancel_ms = NULL WHERE address = ?", (row["address"],)
+                "UPDATE hl_accounts SET scheduled_cancel_ms = NULL WHERE address = ?",
+                (row["address"],),
             )

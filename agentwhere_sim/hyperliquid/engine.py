@@ -42,7 +42,7 @@ class Wish:
     cloid: str | None
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """The venue refuses one order: ``text`` for the client, ``status`` for its record (``None``: no record)."""
 
     def __init__(self, text: str, status: str | None) -> None:
@@ -59,7 +59,9 @@ class Engine:
         self._quotes = quotes
         self._margins = margins
 
-    def place(self, address: str, signer: str, wishes: Sequence[Wish], grouping: str, at_ms: int) -> list[Any]:
+    def place(
+        self, address: str, signer: str, wishes: Sequence[Wish], grouping: str, at_ms: int
+    ) -> list[Any]:
         """Place the orders of one request and give the status that the venue answers for each."""
         if grouping != "normalTpsl":
             return [self._place_one(address, signer, wish, grouping, at_ms)[1] for wish in wishes]
@@ -93,7 +95,14 @@ class Engine:
             left -= size
         return executed
 
-    def fill(self, order: Order, executed: Sequence[tuple[Decimal, Decimal]], at_ms: int, *, crossed: bool) -> None:
+    def fill(
+        self,
+        order: Order,
+        executed: Sequence[tuple[Decimal, Decimal]],
+        at_ms: int,
+        *,
+        crossed: bool,
+    ) -> None:
         """Book executions of an order and what follows for the orders round its position."""
         for price, size in executed:
             fills.execute(self._ledger, order, price, size, at_ms, crossed=crossed)
@@ -110,11 +119,15 @@ class Engine:
             return
         mark = self._quotes.mid(market, at_ms)
         slack = mark * _TRIGGER_SLIPPAGE * (1 if order.is_buy else -1)
-        executed = self.take(order, at_ms, limit=mark + slack if order.is_market else order.limit_px)
+        executed = self.take(
+            order, at_ms, limit=mark + slack if order.is_market else order.limit_px
+        )
         if executed:
             self.fill(order, executed, at_ms, crossed=True)
         if order.status == OPEN and order.is_market:
-            self.cancel(order, "marketOrderNoLiquidityRejected" if not executed else "canceled", at_ms)
+            self.cancel(
+                order, "marketOrderNoLiquidityRejected" if not executed else "canceled", at_ms
+            )
         elif order.status == OPEN:
             order.trigger_px = None
             self._ledger.set_status(order, OPEN, at_ms)
@@ -133,7 +146,7 @@ class Engine:
         try:
             self._check(order, wish, at_ms)
             status = self._rest(order) if order.is_trigger else self._match(order, at_ms)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             if refusal.status is not None:
                 self._ledger.set_status(order, refusal.status, at_ms)
             return None, {"error": f"{refusal.text} asset={wish.asset}"}
@@ -144,7 +157,7 @@ class Engine:
         child.parent_oid = parent.oid
         try:
             self._check(child, wish, at_ms, is_child=True)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             if refusal.status is not None:
                 self._ledger.set_status(child, refusal.status, at_ms)
             return {"error": f"{refusal.text} asset={wish.asset}"}
@@ -178,31 +191,34 @@ class Engine:
     def _check(self, order: Order, wish: Wish, at_ms: int, *, is_child: bool = False) -> None:
         market = hyperliquid_markets()[order.asset]
         if wish.cloid is not None and self._cloid_is_used(order):
-            raise Refusal("Order with this cloid was already placed.", None)
+            raise RefusalError("Order with this cloid was already placed.", None)
         if market.delisted:
-            raise Refusal("Trading is halted.", "rejected")
+            raise RefusalError("Trading is halted.", "rejected")
         self._check_form(order, market)
         mark = self._quotes.mid(market, at_ms)
         if abs(order.limit_px - mark) > mark * _FARTHEST_SHARE and not order.is_trigger:
-            raise Refusal("Order price cannot be more than 95% away from the reference price", "oracleRejected")
+            raise RefusalError(
+                "Order price cannot be more than 95% away from the reference price",
+                "oracleRejected",
+            )
         if order.trigger_px is not None:
             if crossed(order, mark):
-                raise Refusal("Invalid TP/SL price.", "badTriggerPxRejected")
+                raise RefusalError("Invalid TP/SL price.", "badTriggerPxRejected")
             return
         if order.reduce_only and not is_child and fills.reducible(self._ledger, order) == 0:
-            raise Refusal("Reduce only order would increase position.", "reduceOnlyRejected")
+            raise RefusalError("Reduce only order would increase position.", "reduceOnlyRejected")
         closes_all = order.reduce_only and order.sz >= fills.reducible(self._ledger, order)
         if order.sz * order.limit_px < rules.MIN_NOTIONAL_USD and not closes_all:
-            raise Refusal("Order must have minimum value of $10.", "minTradeNtlRejected")
+            raise RefusalError("Order must have minimum value of $10.", "minTradeNtlRejected")
 
     def _check_form(self, order: Order, market: HyperliquidMarket) -> None:
         if order.sz == 0 and not order.is_position_tpsl:
-            raise Refusal("Order has zero size.", "rejected")
+            raise RefusalError("Order has zero size.", "rejected")
         if not rules.on_lot(order.sz, market.sz_decimals):
-            raise Refusal("Order has invalid size.", "rejected")
+            raise RefusalError("Order has invalid size.", "rejected")
         for price in (order.limit_px, order.trigger_px):
             if price is not None and (price <= 0 or not rules.on_tick(price, market.sz_decimals)):
-                raise Refusal("Price must be divisible by tick size.", "tickRejected")
+                raise RefusalError("Price must be divisible by tick size.", "tickRejected")
 
     def _cloid_is_used(self, order: Order) -> bool:
         earlier = self._ledger.order_of(order.address, order.cloid or "")
@@ -218,13 +234,15 @@ class Engine:
         marketable = order.limit_px >= ask if order.is_buy else order.limit_px <= bid
         if order.tif == "Alo" and marketable:
             text = f"Post only order would have immediately matched, bbo was {_plain(bid)}@{_plain(ask)}."
-            raise Refusal(text, "badAloPxRejected")
+            raise RefusalError(text, "badAloPxRejected")
         executed = self.take(order, at_ms, limit=order.limit_px) if marketable else []
         if order.tif == "Ioc" and not executed:
-            raise Refusal("Order could not immediately match against any resting orders.", "iocCancelRejected")
+            raise RefusalError(
+                "Order could not immediately match against any resting orders.", "iocCancelRejected"
+            )
         price = executed[-1][0] if executed else order.limit_px
         if not order.reduce_only and not self._margins.affords(order, price, at_ms):
-            raise Refusal("Insufficient margin to place order.", "perpMarginRejected")
+            raise RefusalError("Insufficient margin to place order.", "perpMarginRejected")
         if not executed:
             return self._rest(order)
         self.fill(order, executed, at_ms, crossed=True)
@@ -245,7 +263,9 @@ def _filled(order: Order, executed: Sequence[tuple[Decimal, Decimal]]) -> dict[s
     total = sum((size for _, size in executed), Decimal(0))
     cost = sum((price * size for price, size in executed), Decimal(0))
     average = (cost / total).quantize(Decimal("0.00000001")).normalize()
-    return {"filled": {"totalSz": rules.text(total), "avgPx": rules.text(average), **_reference(order)}}
+    return {
+        "filled": {"totalSz": rules.text(total), "avgPx": rules.text(average), **_reference(order)}
+    }
 
 
 def _reference(order: Order) -> dict[str, Any]:

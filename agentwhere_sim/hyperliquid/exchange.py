@@ -31,11 +31,11 @@ _MIN_SCHEDULE_MS = 5_000
 _GONE = "Order was never placed, already canceled, or filled."
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The request does not parse; the venue answers 422."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The whole request is refused; the venue answers ``{"status": "err", "response": text}`` with HTTP 200."""
 
 
@@ -55,20 +55,20 @@ def open_envelope(payload: Any) -> Envelope:
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         If a part is missing or of the wrong form.
     """
     try:
         action, nonce, signature = payload["action"], payload["nonce"], payload["signature"]
         vault, expires_after = payload.get("vaultAddress"), payload.get("expiresAfter")
         if not isinstance(action["type"], str) or not isinstance(nonce, int):
-            raise Unreadable
+            raise UnreadableError
         if action["type"] == "approveAgent":
             signer = signing.approve_agent_signer(action, signature)
         else:
             signer = signing.l1_signer(action, nonce, vault, expires_after, signature)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise Unreadable from error
+        raise UnreadableError from error
     return Envelope(action, nonce, signer, vault, expires_after)
 
 
@@ -93,10 +93,18 @@ class Exchange:
         }
 
     def carry_out(self, envelope: Envelope) -> Any:
-        """Do what an envelope asks and give the ``response`` of the answer. Raises ``Refused`` or ``Unreadable``."""
+        """Do what an envelope asks and give the ``response`` of the answer.
+
+        Raises
+        ------
+        RefusedError
+            If the venue refuses the whole request.
+        UnreadableError
+            If the action is of no known type or form.
+        """
         action = self._actions.get(envelope.action["type"])
         if action is None:
-            raise Unreadable
+            raise UnreadableError
         with self._ledger.db.transaction():
             address = self._authorize(envelope)
             self._clockwork.catch_up(note=True)
@@ -104,17 +112,19 @@ class Exchange:
             try:
                 return action(address, envelope)
             except (KeyError, TypeError, ValueError, InvalidOperation, IndexError) as error:
-                raise Unreadable from error
+                raise UnreadableError from error
 
     def _authorize(self, envelope: Envelope) -> str:
         address = self._ledger.account_of(envelope.signer)
         if address is None:
-            raise Refused(f"User or API Wallet {envelope.signer} does not exist.")
+            raise RefusedError(f"User or API Wallet {envelope.signer} does not exist.")
         if envelope.vault is not None:
-            raise Refused(f"Vault not registered: {envelope.vault}")
+            raise RefusedError(f"Vault not registered: {envelope.vault}")
         wall_ms = self._world.wall_ms()
         if envelope.expires_after is not None and envelope.expires_after < wall_ms:
-            raise Refused(f"Action expired: expiresAfter {envelope.expires_after} is before {wall_ms}")
+            raise RefusedError(
+                f"Action expired: expiresAfter {envelope.expires_after} is before {wall_ms}"
+            )
         self._check_nonce(envelope.signer, envelope.nonce, wall_ms)
         self._ledger.use_nonce(envelope.signer, envelope.nonce)
         return address
@@ -122,21 +132,25 @@ class Exchange:
     def _check_nonce(self, signer: str, nonce: int, wall_ms: int) -> None:
         kept = self._ledger.nonces(signer)
         if nonce in kept:
-            raise Refused(f"Invalid nonce: duplicate nonce {nonce}")
+            raise RefusedError(f"Invalid nonce: duplicate nonce {nonce}")
         if len(kept) >= KEPT_NONCES and nonce < min(kept):
-            raise Refused(f"Invalid nonce: nonce too low: {nonce} < {min(kept)}")
+            raise RefusedError(f"Invalid nonce: nonce too low: {nonce} < {min(kept)}")
         if not wall_ms - _OLDEST_NONCE_MS < nonce < wall_ms + _NEWEST_NONCE_MS:
-            raise Refused(f"Invalid nonce: {nonce} is not within 2 days before and 1 day after {wall_ms}")
+            raise RefusedError(
+                f"Invalid nonce: {nonce} is not within 2 days before and 1 day after {wall_ms}"
+            )
 
     def _order(self, address: str, envelope: Envelope) -> Any:
         action = envelope.action
         if action.get("builder"):
-            raise Refused("Builder fee has not been approved.")
+            raise RefusedError("Builder fee has not been approved.")
         grouping = action["grouping"]
         if grouping not in ("na", "normalTpsl", "positionTpsl") or not action["orders"]:
-            raise Unreadable
+            raise UnreadableError
         wishes = [_wish(order) for order in action["orders"]]
-        statuses = self._engine.place(address, envelope.signer, wishes, grouping, self._world.now_ms())
+        statuses = self._engine.place(
+            address, envelope.signer, wishes, grouping, self._world.now_ms()
+        )
         return {"type": "order", "data": {"statuses": statuses}}
 
     def _cancel(self, address: str, envelope: Envelope) -> Any:
@@ -144,10 +158,14 @@ class Exchange:
         return self._cancel_all(address, wanted)
 
     def _cancel_by_cloid(self, address: str, envelope: Envelope) -> Any:
-        wanted = [(int(cancel["asset"]), str(cancel["cloid"])) for cancel in envelope.action["cancels"]]
+        wanted = [
+            (int(cancel["asset"]), str(cancel["cloid"])) for cancel in envelope.action["cancels"]
+        ]
         return self._cancel_all(address, wanted)
 
-    def _cancel_all(self, address: str, wanted: list[tuple[int, int]] | list[tuple[int, str]]) -> Any:
+    def _cancel_all(
+        self, address: str, wanted: list[tuple[int, int]] | list[tuple[int, str]]
+    ) -> Any:
         statuses: list[Any] = []
         for asset, reference in wanted:
             order = self._ledger.order_of(address, reference)
@@ -161,11 +179,13 @@ class Exchange:
     def _modify(self, address: str, envelope: Envelope) -> Any:
         status = self._modify_one(address, envelope, envelope.action)
         if isinstance(status, dict) and "error" in status:
-            raise Refused(str(status["error"]))
+            raise RefusedError(str(status["error"]))
         return {"type": "default"}
 
     def _batch_modify(self, address: str, envelope: Envelope) -> Any:
-        statuses = [self._modify_one(address, envelope, modify) for modify in envelope.action["modifies"]]
+        statuses = [
+            self._modify_one(address, envelope, modify) for modify in envelope.action["modifies"]
+        ]
         return {"type": "order", "data": {"statuses": statuses}}
 
     def _modify_one(self, address: str, envelope: Envelope, modify: Mapping[str, Any]) -> Any:
@@ -183,9 +203,9 @@ class Exchange:
         is_cross = bool(envelope.action["isCross"])
         market = hyperliquid_markets()[asset]
         if not 1 <= leverage <= market.max_leverage:
-            raise Refused("Invalid leverage value")
+            raise RefusedError("Invalid leverage value")
         if is_cross and market.only_isolated:
-            raise Refused("Cross margin is not allowed for this asset.")
+            raise RefusedError("Cross margin is not allowed for this asset.")
         self._ledger.db.execute(
             "INSERT OR REPLACE INTO hl_leverage (address, asset, leverage, is_cross) VALUES (?, ?, ?, ?)",
             (address, asset, leverage, int(is_cross)),
@@ -195,15 +215,24 @@ class Exchange:
     def _schedule_cancel(self, address: str, envelope: Envelope) -> Any:
         due = envelope.action.get("time")
         if due is not None and int(due) < self._world.wall_ms() + _MIN_SCHEDULE_MS:
-            raise Refused("Scheduled cancel time too early, must be at least 5 seconds from now.")
-        self._ledger.db.execute("UPDATE hl_accounts SET scheduled_cancel_ms = ? WHERE address = ?", (due, address))
+            raise RefusedError(
+                "Scheduled cancel time too early, must be at least 5 seconds from now."
+            )
+        self._ledger.db.execute(
+            "UPDATE hl_accounts SET scheduled_cancel_ms = ? WHERE address = ?", (due, address)
+        )
         return {"type": "default"}
 
     def _approve_agent(self, address: str, envelope: Envelope) -> Any:
-        agent, name = str(envelope.action["agentAddress"]).lower(), envelope.action.get("agentName") or ""
+        agent, name = (
+            str(envelope.action["agentAddress"]).lower(),
+            envelope.action.get("agentName") or "",
+        )
         if self._ledger.account_of(agent) not in (None, address):
-            raise Refused("Extra agent already used.")
-        self._ledger.db.execute("DELETE FROM hl_agents WHERE master = ? AND name = ?", (address, name))
+            raise RefusedError("Extra agent already used.")
+        self._ledger.db.execute(
+            "DELETE FROM hl_agents WHERE master = ? AND name = ?", (address, name)
+        )
         self._ledger.db.execute(
             "INSERT OR REPLACE INTO hl_agents (agent, master, name, approved_ms) VALUES (?, ?, ?, ?)",
             (agent, address, name, self._world.now_ms()),
@@ -216,10 +245,10 @@ def _wish(order: Mapping[str, Any]) -> Wish:
     trigger = kind.get("trigger")
     tif = "Gtc" if trigger else kind["limit"]["tif"]
     if tif not in ("Gtc", "Ioc", "Alo") or (trigger and trigger["tpsl"] not in ("tp", "sl")):
-        raise Unreadable
+        raise UnreadableError
     asset = int(order["a"])
     if not 0 <= asset < len(hyperliquid_markets()):
-        raise Refused(f"Unknown asset {asset}")
+        raise RefusedError(f"Unknown asset {asset}")
     return Wish(
         asset=asset,
         is_buy=bool(order["b"]),

@@ -135,10 +135,13 @@ class Ledger:
         """Credit USDC; the first deposit opens the account."""
         address = address.lower()
         with self.db.transaction():
-            self.db.execute("INSERT OR IGNORE INTO hl_accounts (address, usdc) VALUES (?, '0')", (address,))
+            self.db.execute(
+                "INSERT OR IGNORE INTO hl_accounts (address, usdc) VALUES (?, '0')", (address,)
+            )
             self.credit(address, amount)
             self.db.execute(
-                "INSERT INTO hl_deposits (address, time_ms, usdc) VALUES (?, ?, ?)", (address, at_ms, str(amount))
+                "INSERT INTO hl_deposits (address, time_ms, usdc) VALUES (?, ?, ?)",
+                (address, at_ms, str(amount)),
             )
 
     def credit(self, address: str, amount: Decimal) -> None:
@@ -161,7 +164,10 @@ class Ledger:
 
     def nonces(self, signer: str) -> list[int]:
         """List the nonces kept for a signer, smallest first."""
-        return [row["nonce"] for row in self.db.query("SELECT nonce FROM hl_nonces WHERE signer = ?", (signer,))]
+        return [
+            row["nonce"]
+            for row in self.db.query("SELECT nonce FROM hl_nonces WHERE signer = ?", (signer,))
+        ]
 
     def use_nonce(self, signer: str, nonce: int) -> None:
         """Remember a nonce; only the highest ones are kept."""
@@ -175,7 +181,8 @@ class Ledger:
     def leverage(self, address: str, asset: int) -> tuple[int, bool] | None:
         """Give the leverage that a user chose for an asset and whether it is cross; ``None`` if never chosen."""
         row = self.db.one(
-            "SELECT leverage, is_cross FROM hl_leverage WHERE address = ? AND asset = ?", (address, asset)
+            "SELECT leverage, is_cross FROM hl_leverage WHERE address = ? AND asset = ?",
+            (address, asset),
         )
         return None if row is None else (row["leverage"], bool(row["is_cross"]))
 
@@ -186,9 +193,15 @@ class Ledger:
 
     def position(self, address: str, asset: int) -> Position:
         """Give a user's position in an asset, empty if there is none."""
-        row = self.db.one("SELECT * FROM hl_positions WHERE address = ? AND asset = ?", (address, asset))
+        row = self.db.one(
+            "SELECT * FROM hl_positions WHERE address = ? AND asset = ?", (address, asset)
+        )
         zero = Decimal(0)
-        return Position(address, asset, zero, zero, zero, zero, zero) if row is None else _position(row)
+        return (
+            Position(address, asset, zero, zero, zero, zero, zero)
+            if row is None
+            else _position(row)
+        )
 
     def save_position(self, position: Position) -> None:
         """Write a position."""
@@ -234,7 +247,9 @@ class Ledger:
 
     def live_orders(self, address: str | None = None) -> list[Order]:
         """List open and waiting orders, of one user or of all, oldest first."""
-        rows = self.db.query("SELECT * FROM hl_orders WHERE status IN ('open', 'waiting') ORDER BY oid")
+        rows = self.db.query(
+            "SELECT * FROM hl_orders WHERE status IN ('open', 'waiting') ORDER BY oid"
+        )
         return [_order(row) for row in rows if address is None or row["address"] == address]
 
     def children(self, parent_oid: int) -> list[Order]:
@@ -262,7 +277,9 @@ class Ledger:
         names = [field.name for field in fields(value)]
         cells = [_cell(getattr(value, name)) for name in names]
         marks = ", ".join("?" * len(names))
-        self.db.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({marks})", cells)  # noqa: S608
+        columns = ", ".join(names)
+        sql = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - own names
+        self.db.execute(sql, cells)
 
 
 def digest(*parts: object) -> str:

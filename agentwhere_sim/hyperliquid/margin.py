@@ -117,7 +117,9 @@ class Margins:
 
     def bound_by_orders(self, address: str) -> Decimal:
         """Give the initial margin that a user's resting orders reserve."""
-        return sum((self._reserve(order) for order in self._ledger.live_orders(address)), Decimal(0))
+        return sum(
+            (self._reserve(order) for order in self._ledger.live_orders(address)), Decimal(0)
+        )
 
     def withdrawable(self, address: str, at_ms: int) -> Decimal:
         """Give what a user could withdraw: value less what positions and resting orders bind."""

@@ -12,7 +12,7 @@ from agentwhere_sim.universe import hyperliquid_by_name, hyperliquid_markets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agentwhere_sim.hyperliquid.book import Quotes, Level
+    from agentwhere_sim.hyperliquid.book import Level, Quotes
     from agentwhere_sim.universe import HyperliquidMarket
     from agentwhere_sim.world import World
 
@@ -79,11 +79,17 @@ class MarketInfo:
     def _meta(self, question: Mapping[str, Any]) -> Any:
         if question.get("dex"):
             raise ValueError(f"no dex called {question['dex']}")
-        return {"universe": [_universe_entry(market) for market in hyperliquid_markets()], "marginTables": []}
+        return {
+            "universe": [_universe_entry(market) for market in hyperliquid_markets()],
+            "marginTables": [],
+        }
 
     def _meta_and_contexts(self, question: Mapping[str, Any]) -> Any:
         now_ms = self._world.now_ms()
-        return [self._meta(question), [self._context(market, now_ms) for market in hyperliquid_markets()]]
+        return [
+            self._meta(question),
+            [self._context(market, now_ms) for market in hyperliquid_markets()],
+        ]
 
     def _context(self, market: HyperliquidMarket, at_ms: int) -> dict[str, Any]:
         mark = self._quotes.mid(market, at_ms)
@@ -146,7 +152,9 @@ class MarketInfo:
         now_ms = self._world.now_ms()
         end_ms = min(int(wanted.get("endTime") or now_ms), now_ms)
         first = int(wanted["startTime"]) // length * length
-        opens = range(max(first, end_ms // length * length - (_MOST_CANDLES - 1) * length), end_ms + 1, length)
+        opens = range(
+            max(first, end_ms // length * length - (_MOST_CANDLES - 1) * length), end_ms + 1, length
+        )
         return [self._candle(market, interval, open_ms, length, now_ms) for open_ms in opens]
 
     def _candle(
@@ -154,8 +162,12 @@ class MarketInfo:
     ) -> dict[str, Any]:
         close_ms = open_ms + length - 1
         seen_ms = min(close_ms, now_ms)
-        instants = [open_ms + length * step // _SAMPLES_PER_CANDLE for step in range(_SAMPLES_PER_CANDLE)]
-        path = [self._traded(market, at) for at in instants if at <= seen_ms] + [self._traded(market, seen_ms)]
+        instants = [
+            open_ms + length * step // _SAMPLES_PER_CANDLE for step in range(_SAMPLES_PER_CANDLE)
+        ]
+        path = [self._traded(market, at) for at in instants if at <= seen_ms] + [
+            self._traded(market, seen_ms)
+        ]
         volume = self._volume(market, open_ms, seen_ms + 1) / path[-1]
         return {
             "T": close_ms,
@@ -171,7 +183,7 @@ class MarketInfo:
         }
 
     def _traded(self, market: HyperliquidMarket, at_ms: int) -> Decimal:
-        return rules.floor_price(self._quotes.mid(market, at_ms), market.sz_decimals)
+        return rules.floor_price(self._quotes.fair(market, at_ms), market.sz_decimals)
 
     def _funding_history(self, question: Mapping[str, Any]) -> Any:
         market = hyperliquid_by_name()[question["coin"]]

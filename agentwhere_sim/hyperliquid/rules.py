@@ -1,7 +1,7 @@
 """The venue's arithmetic: ticks, lots, how numbers are written, fees.
 
-Prices have at most 5 significant figures and at most ``6 - szDecimals`` decimals; an integer is always valid. Sizes have
-``szDecimals`` decimals. Source: the venue's "Tick and lot size" page.
+Prices have at most 5 significant figures and at most ``6 - szDecimals`` decimals; an integer is
+always valid. Sizes have ``szDecimals`` decimals. Source: the venue's "Tick and lot size" page.
 """
 
 from __future__ import annotations

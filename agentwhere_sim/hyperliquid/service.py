@@ -14,7 +14,12 @@ from agentwhere_sim.hyperliquid import signing
 from agentwhere_sim.hyperliquid.book import Quotes
 from agentwhere_sim.hyperliquid.clockwork import Clockwork
 from agentwhere_sim.hyperliquid.engine import Engine
-from agentwhere_sim.hyperliquid.exchange import Exchange, Refused, Unreadable, open_envelope
+from agentwhere_sim.hyperliquid.exchange import (
+    Exchange,
+    RefusedError,
+    UnreadableError,
+    open_envelope,
+)
 from agentwhere_sim.hyperliquid.ledger import Ledger
 from agentwhere_sim.hyperliquid.margin import Margins
 from agentwhere_sim.hyperliquid.market_info import MarketInfo
@@ -79,9 +84,9 @@ class _Service:
         try:
             envelope = await asyncio.to_thread(open_envelope, await _json(request))
             response = self._exchange.carry_out(envelope)
-        except Unreadable:
+        except UnreadableError:
             return _unreadable()
-        except Refused as refusal:
+        except RefusedError as refusal:
             return JSONResponse({"status": "err", "response": str(refusal)})
         return JSONResponse({"status": "ok", "response": response})
 

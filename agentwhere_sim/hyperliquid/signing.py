@@ -19,22 +19,30 @@ _L1_CHAIN_ID = 1337
 
 _APPROVE_AGENT = (
     "HyperliquidTransaction:ApproveAgent",
-    (("hyperliquidChain", "string"), ("agentAddress", "address"), ("agentName", "string"), ("nonce", "uint64")),
+    (
+        ("hyperliquidChain", "string"),
+        ("agentAddress", "address"),
+        ("agentName", "string"),
+        ("nonce", "uint64"),
+    ),
 )
 
 
 def warm_up() -> None:
     """Load the cryptography ahead of the first signature (it takes half a second)."""
-    import eth_keys.datatypes
-    import eth_utils
+    import eth_keys.datatypes  # noqa: F401
     import msgpack
+    from eth_utils.crypto import keccak
 
-    eth_utils.keccak(msgpack.packb({}))
-    _ = eth_keys.datatypes
+    keccak(msgpack.packb({}))
 
 
 def l1_signer(
-    action: Mapping[str, Any], nonce: int, vault: str | None, expires_after: int | None, signature: Mapping[str, Any]
+    action: Mapping[str, Any],
+    nonce: int,
+    vault: str | None,
+    expires_after: int | None,
+    signature: Mapping[str, Any],
 ) -> str:
     """Recover who signed a trading action; a wrong signature yields an address that nobody has.
 
@@ -44,14 +52,16 @@ def l1_signer(
         If the signature has no valid form.
     """
     import msgpack
-    from eth_utils import keccak
+    from eth_utils.crypto import keccak
 
     packed = msgpack.packb(action) + nonce.to_bytes(8, "big")
     packed += b"\x00" if vault is None else b"\x01" + bytes.fromhex(vault.removeprefix("0x"))
     if expires_after is not None:
         packed += b"\x00" + expires_after.to_bytes(8, "big")
     struct = _struct_hash(
-        "Agent", (("source", "string"), ("connectionId", "bytes32")), [_TESTNET_SOURCE, keccak(packed)]
+        "Agent",
+        (("source", "string"), ("connectionId", "bytes32")),
+        [_TESTNET_SOURCE, keccak(packed)],
     )
     return _recover(_domain_hash("Exchange", _L1_CHAIN_ID), struct, signature)
 
@@ -59,20 +69,25 @@ def l1_signer(
 def approve_agent_signer(action: Mapping[str, Any], signature: Mapping[str, Any]) -> str:
     """Recover who approved an agent wallet. Raises ``KeyError`` or ``ValueError`` if a field is missing or unfit."""
     name, fields = _APPROVE_AGENT
-    values = [action.get("agentName") or "" if field == "agentName" else action[field] for field, _ in fields]
+    values = [
+        action.get("agentName") or "" if field == "agentName" else action[field]
+        for field, _ in fields
+    ]
     domain = _domain_hash("HyperliquidSignTransaction", int(action["signatureChainId"], 16))
     return _recover(domain, _struct_hash(name, fields, values), signature)
 
 
 def _domain_hash(name: str, chain_id: int) -> bytes:
-    from eth_utils import keccak
+    from eth_utils.crypto import keccak
 
     parts = [keccak(text=_DOMAIN_TYPE), keccak(text=name), keccak(text="1")]
-    return keccak(b"".join([*parts, chain_id.to_bytes(32, "big"), _encode("address", _ZERO_ADDRESS)]))
+    return keccak(
+        b"".join([*parts, chain_id.to_bytes(32, "big"), _encode("address", _ZERO_ADDRESS)])
+    )
 
 
 def _struct_hash(name: str, fields: Sequence[tuple[str, str]], values: Sequence[Any]) -> bytes:
-    from eth_utils import keccak
+    from eth_utils.crypto import keccak
 
     type_text = f"{name}({','.join(f'{kind} {field}' for field, kind in fields)})"
     encoded = [_encode(kind, value) for (_, kind), value in zip(fields, values, strict=True)]
@@ -80,7 +95,7 @@ def _struct_hash(name: str, fields: Sequence[tuple[str, str]], values: Sequence[
 
 
 def _encode(kind: str, value: Any) -> bytes:
-    from eth_utils import keccak
+    from eth_utils.crypto import keccak
 
     match kind:
         case "string":
@@ -95,8 +110,9 @@ def _encode(kind: str, value: Any) -> bytes:
 
 def _recover(domain: bytes, struct: bytes, signature: Mapping[str, Any]) -> str:
     from eth_keys.datatypes import Signature
-    from eth_keys.exceptions import BadSignature, ValidationError
-    from eth_utils import keccak
+    from eth_keys.exceptions import BadSignature
+    from eth_utils.crypto import keccak
+    from eth_utils.exceptions import ValidationError
 
     try:
         r, s, v = int(signature["r"], 16), int(signature["s"], 16), int(signature["v"])

@@ -97,10 +97,14 @@ class UserInfo:
         }
 
     def _fills(self, question: Mapping[str, Any]) -> Any:
-        return [_fill(fill) for fill in reversed(self._ledger.fills(_user(question))[-_MOST_FILLS:])]
+        return [
+            _fill(fill) for fill in reversed(self._ledger.fills(_user(question))[-_MOST_FILLS:])
+        ]
 
     def _fills_by_time(self, question: Mapping[str, Any]) -> Any:
-        fills = self._ledger.fills(_user(question), int(question["startTime"]), question.get("endTime"))
+        fills = self._ledger.fills(
+            _user(question), int(question["startTime"]), question.get("endTime")
+        )
         if question.get("aggregateByTime"):
             fills = _aggregated(fills)
         return [_fill(fill) for fill in fills[:_MOST_FILLS]]
@@ -179,10 +183,14 @@ class UserInfo:
         account = self._ledger.account_of(address)
         if account is None:
             return {"role": "missing"}
-        return {"role": "user"} if account == address else {"role": "agent", "data": {"user": account}}
+        return (
+            {"role": "user"} if account == address else {"role": "agent", "data": {"user": account}}
+        )
 
     def _agents(self, question: Mapping[str, Any]) -> Any:
-        rows = self._ledger.db.query("SELECT * FROM hl_agents WHERE master = ? AND name != ''", (_user(question),))
+        rows = self._ledger.db.query(
+            "SELECT * FROM hl_agents WHERE master = ? AND name != ''", (_user(question),)
+        )
         return [{"address": row["agent"], "name": row["name"], "validUntil": None} for row in rows]
 
 
@@ -198,12 +206,17 @@ def _summary(account: Account) -> dict[str, str]:
     raw = account.value - sum((h.position.szi * h.mark for h in account.holdings), Decimal(0))
     figures = (account.value, account.notional, raw, account.margin_used)
     names = ("accountValue", "totalNtlPos", "totalRawUsd", "totalMarginUsed")
-    return {name: rules.text(rules.usd(figure)) for name, figure in zip(names, figures, strict=True)}
+    return {
+        name: rules.text(rules.usd(figure)) for name, figure in zip(names, figures, strict=True)
+    }
 
 
 def _asset_position(account: Account, holding: Holding) -> dict[str, Any]:
     position = holding.position
-    leverage: dict[str, Any] = {"type": "cross" if holding.is_cross else "isolated", "value": holding.leverage}
+    leverage: dict[str, Any] = {
+        "type": "cross" if holding.is_cross else "isolated",
+        "value": holding.leverage,
+    }
     if not holding.is_cross:
         raw = holding.initial_margin - position.szi * position.entry_px
         leverage["rawUsd"] = rules.text(rules.usd(raw))
@@ -219,7 +232,9 @@ def _asset_position(account: Account, holding: Holding) -> dict[str, Any]:
             "positionValue": rules.text(rules.usd(holding.notional)),
             "unrealizedPnl": rules.text(rules.usd(holding.unrealized)),
             "returnOnEquity": rules.text(on_equity.quantize(_EIGHT_PLACES)),
-            "liquidationPx": None if liquidation is None else rules.text(liquidation.quantize(_EIGHT_PLACES)),
+            "liquidationPx": None
+            if liquidation is None
+            else rules.text(liquidation.quantize(_EIGHT_PLACES)),
             "marginUsed": rules.text(rules.usd(holding.initial_margin)),
             "maxLeverage": holding.market.max_leverage,
             "cumFunding": {

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,7 +16,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 class Simulator:
@@ -29,10 +29,22 @@ class Simulator:
 
     def start(self) -> None:
         """Start the process (on the same port as before, if there was one) and wait until it answers."""
-        command = [sys.executable, "-m", "agentwhere_sim", "--home", str(self.home), "--seed", str(self.seed)]
+        command = [
+            sys.executable,
+            "-m",
+            "agentwhere_sim",
+            "--home",
+            str(self.home),
+            "--seed",
+            str(self.seed),
+        ]
         began = time.monotonic()
         self.process = subprocess.Popen(
-            [*command, "--port", str(self._port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*command, "--port", str(self._port)],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
