@@ -1,0 +1,318 @@
+"""Agents with their sources, and the deployments that run them on subscribers' accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
+from agentwhere_core.domain.errors import ConfigurationError, InvariantError
+from agentwhere_core.domain.idea import Agent
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
+from agentwhere_store.rows import insert_ignoring_known
+from agentwhere_store.tables.ideas import agent_sources, agents, research_sources, x_accounts
+from agentwhere_store.tables.trading import deployments as deployment_table
+from agentwhere_store.tables.trading import policies, venue_accounts
+
+_POLICY = TypeAdapter(Policy)
+_RULES = frozenset(field.name for field in fields(Policy))
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedSources:
+    """What an agent reads: handles without ``@``, and addresses of feeds."""
+
+    x_handles: tuple[str, ...] = ()
+    feed_urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAgent:
+    """An agent with its sources and the number of its active deployments."""
+
+    agent: Agent
+    sources: FollowedSources
+    deployments: int
+
+
+def create_agent(conn: Connection, agent: Agent, sources: FollowedSources, now: datetime) -> None:
+    """Write an agent, and attach its sources; a source that others follow too is one row.
+
+    Raises
+    ------
+    ConfigurationError
+        If another agent has this name.
+    """
+    new = insert_ignoring_known(
+        conn, agents, [{**_agent_values(agent), "created_at": now, "updated_at": now}],
+        known_by=("name",),
+    )  # fmt: skip
+    if not new:
+        raise ConfigurationError(
+            f"there is an agent called {agent.name!r} already: choose another name"
+        )
+    _attach(conn, agent.id, sources, now)
+
+
+def set_agent_status(conn: Connection, agent_id: UUID, status: AgentStatus, now: datetime) -> None:
+    """Activate or pause an agent; a paused one reads no posts and makes no signals."""
+    conn.execute(
+        update(agents).where(agents.c.id == agent_id).values(status=status.value, updated_at=now)
+    )
+
+
+def list_agents(conn: Connection) -> list[ListedAgent]:
+    """Return all agents, by name."""
+    rows = conn.execute(select(agents).order_by(agents.c.name)).all()
+    handles = _followed(conn, x_accounts.c.handle, agent_sources.c.x_account_id == x_accounts.c.id)
+    feeds = _followed(
+        conn,
+        research_sources.c.url,
+        agent_sources.c.research_source_id == research_sources.c.id,
+    )
+    active = deployment_table.c.status == DeploymentStatus.ACTIVE.value
+    counts: dict[UUID, int] = dict(
+        conn.execute(
+            select(deployment_table.c.agent_id, func.count())
+            .where(active)
+            .group_by(deployment_table.c.agent_id)
+        )
+        .tuples()
+        .all()
+    )
+    return [
+        ListedAgent(
+            _agent(row),
+            FollowedSources(tuple(handles.get(row.id, ())), tuple(feeds.get(row.id, ()))),
+            counts.get(row.id, 0),
+        )
+        for row in rows
+    ]
+
+
+def find_agent(conn: Connection, name: str) -> Agent | None:
+    """Return the agent called ``name``, or None."""
+    row = conn.execute(select(agents).where(agents.c.name == name)).one_or_none()
+    return None if row is None else _agent(row)
+
+
+def active_agents(conn: Connection) -> list[Agent]:
+    """Return the agents that make signals."""
+    rows = conn.execute(
+        select(agents).where(agents.c.status == AgentStatus.ACTIVE.value).order_by(agents.c.id)
+    )
+    return [_agent(row) for row in rows]
+
+
+def create_deployment(conn: Connection, deployment: Deployment, now: datetime) -> None:
+    """Write a deployment with its accounts and policy.
+
+    Raises
+    ------
+    ConfigurationError
+        If the agent has a deployment of this name, or an account belongs to another deployment.
+    """
+    new = insert_ignoring_known(
+        conn,
+        deployment_table,
+        [
+            {
+                "id": deployment.id,
+                "agent_id": deployment.agent_id,
+                "name": deployment.name,
+                "subscriber_wallet": deployment.subscriber_wallet,
+                "capital_usd": deployment.capital_usd,
+                "status": deployment.status.value,
+                "created_at": now,
+                "updated_at": now,
+            }
+        ],
+        known_by=("agent_id", "name"),
+    )
+    if not new:
+        raise ConfigurationError(
+            f"the agent has a deployment called {deployment.name!r} already: choose another name"
+        )
+    accounts = [_account_values(account, now) for account in deployment.accounts]
+    if insert_ignoring_known(conn, venue_accounts, accounts) < len(accounts):
+        raise ConfigurationError(
+            f"an account of deployment {deployment.name!r} is in use by another deployment: "
+            "positions of two deployments cannot be told apart on one account; use one account each"
+        )
+    put_policy(conn, deployment.id, deployment.policy, now)
+
+
+def put_policy(conn: Connection, deployment_id: UUID, policy: Policy, now: datetime) -> None:
+    """Write a deployment's policy; its version goes up by one with each write."""
+    statement = insert(policies).values(
+        id=new_id(), deployment_id=deployment_id, rules=rules_of(policy), version=1, updated_at=now
+    )
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["deployment_id"],
+            set_={
+                "rules": statement.excluded.rules,
+                "version": policies.c.version + 1,
+                "updated_at": statement.excluded.updated_at,
+            },
+        )
+    )
+
+
+def deployments(conn: Connection, agent_ids: Collection[UUID] | None = None) -> list[Deployment]:
+    """Return deployments of any status, with accounts and policy; of all agents if ``agent_ids`` is None."""
+    query = select(deployment_table, policies.c.rules).outerjoin(
+        policies, policies.c.deployment_id == deployment_table.c.id
+    )
+    accounts = select(venue_accounts).order_by(venue_accounts.c.venue)
+    if agent_ids is not None:
+        wanted = deployment_table.c.agent_id.in_(list(agent_ids))
+        query = query.where(wanted)
+        accounts = accounts.where(
+            venue_accounts.c.deployment_id.in_(select(deployment_table.c.id).where(wanted))
+        )
+    by_deployment: dict[UUID, list[VenueAccount]] = {}
+    for row in conn.execute(accounts):
+        by_deployment.setdefault(row.deployment_id, []).append(_account(row))
+    return [
+        Deployment(
+            id=row.id,
+            agent_id=row.agent_id,
+            name=row.name,
+            subscriber_wallet=row.subscriber_wallet,
+            capital_usd=row.capital_usd,
+            status=DeploymentStatus(row.status),
+            policy=policy_of(row.rules or {}),
+            accounts=tuple(by_deployment.get(row.id, ())),
+        )
+        for row in conn.execute(query.order_by(deployment_table.c.id))
+    ]
+
+
+def rules_of(policy: Policy) -> dict[str, Any]:
+    """Return the rules of ``policy`` that differ from the default, as JSON values."""
+    rules = _POLICY.dump_python(policy, mode="json", exclude_defaults=True)
+    return {name: sorted(rule) if isinstance(rule, list) else rule for name, rule in rules.items()}
+
+
+def policy_of(rules: dict[str, Any]) -> Policy:
+    """Return the policy that `rules_of` made these rules from.
+
+    Raises
+    ------
+    InvariantError
+        If there is a rule that this version does not know: trading without it would break a promise.
+    """
+    if not rules:
+        return Policy()
+    if unknown := rules.keys() - _RULES:
+        raise InvariantError(
+            f"a policy holds rules that this version does not know: {', '.join(sorted(unknown))}; "
+            "upgrade Agent Where, or write the policy again"
+        )
+    return _POLICY.validate_python(rules)
+
+
+def _attach(conn: Connection, agent_id: UUID, sources: FollowedSources, now: datetime) -> None:
+    handles = sorted({handle.removeprefix("@").lower() for handle in sources.x_handles})
+    urls = sorted(set(sources.feed_urls))
+    insert_ignoring_known(
+        conn,
+        x_accounts,
+        [{"id": new_id(), "handle": handle, "created_at": now} for handle in handles],
+        known_by=("handle",),
+    )
+    insert_ignoring_known(
+        conn,
+        research_sources,
+        [{"id": new_id(), "url": url, "created_at": now} for url in urls],
+        known_by=("url",),
+    )
+    known_handles = select(x_accounts.c.id).where(x_accounts.c.handle.in_(handles))
+    known_urls = select(research_sources.c.id).where(research_sources.c.url.in_(urls))
+    links: Sequence[tuple[str, Any]] = (
+        ("x_account_id", known_handles),
+        ("research_source_id", known_urls),
+    )
+    for column, query in links:
+        insert_ignoring_known(
+            conn,
+            agent_sources,
+            [
+                {"id": new_id(), "agent_id": agent_id, column: source_id}
+                for source_id in conn.execute(query).scalars()
+            ],
+        )
+
+
+def _followed(conn: Connection, name: Any, link: Any) -> dict[UUID, list[str]]:
+    found: dict[UUID, list[str]] = {}
+    query = select(agent_sources.c.agent_id, name).join_from(agent_sources, name.table, link)
+    for agent_id, value in conn.execute(query.order_by(name)):
+        found.setdefault(agent_id, []).append(value)
+    return found
+
+
+def _agent_values(agent: Agent) -> dict[str, Any]:
+    return {
+        "id": agent.id,
+        "name": agent.name,
+        "creator_wallet": agent.creator_wallet,
+        "venue": agent.venue.value,
+        "status": agent.status.value,
+        "leverage": agent.leverage,
+        "stop_loss_pct": agent.stop_loss_pct,
+        "take_profit_pct": agent.take_profit_pct,
+        "trailing_activation_pct": agent.trailing_activation_pct,
+        "trailing_distance_pct": agent.trailing_distance_pct,
+        "max_holding_h": agent.max_holding_h,
+    }
+
+
+def _agent(row: Row[Any]) -> Agent:
+    return Agent(
+        id=row.id,
+        name=row.name,
+        creator_wallet=row.creator_wallet,
+        venue=Venue(row.venue),
+        status=AgentStatus(row.status),
+        leverage=row.leverage,
+        stop_loss_pct=row.stop_loss_pct,
+        take_profit_pct=row.take_profit_pct,
+        trailing_activation_pct=row.trailing_activation_pct,
+        trailing_distance_pct=row.trailing_distance_pct,
+        max_holding_h=row.max_holding_h,
+    )
+
+
+def _account_values(account: VenueAccount, now: datetime) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "deployment_id": account.deployment_id,
+        "venue": account.venue.value,
+        "address": account.address,
+        "signer_address": account.signer_address,
+        "key_name": account.key_name,
+        "is_enabled": account.is_enabled,
+        "created_at": now,
+    }
+
+
+def _account(row: Row[Any]) -> VenueAccount:
+    return VenueAccount(
+        id=row.id,
+        deployment_id=row.deployment_id,
+        venue=Venue(row.venue),
+        address=row.address,
+        signer_address=row.signer_address,
+        key_name=row.key_name,
+        is_enabled=row.is_enabled,
+    )

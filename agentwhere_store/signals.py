@@ -1,0 +1,234 @@
+"""Signals, why others were not made, and what each deployment's policy says to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, exists, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from agentwhere_core.domain.enums import DeploymentStatus
+from agentwhere_core.domain.idea import Signal
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.trade import PolicyDecision
+from agentwhere_store.routing import signal_from_row
+from agentwhere_store.rows import insert_ignoring_known, json_safe
+from agentwhere_store.tables.ideas import agents, signal_refusals, signals
+from agentwhere_store.tables.trading import deployments, policy_decisions
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRefusal:
+    """Why an agent's posts on a token made no signal in a batch."""
+
+    agent_id: UUID
+    batch: str
+    token: str
+    reason: Reason
+    detail: str
+    source_post_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsedPost:
+    """A post that an agent has already drawn its conclusion from, for one token."""
+
+    agent_id: UUID
+    token: str
+    post_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyWork:
+    """A signal that one deployment's policy has not looked at yet."""
+
+    signal: Signal
+    deployment_id: UUID
+
+
+def insert_signals(conn: Connection, made: Sequence[Signal]) -> int:
+    """Store signals; one per agent, token and batch, the first stays. Return how many were new."""
+    return insert_ignoring_known(
+        conn,
+        signals,
+        [
+            {
+                "id": signal.id,
+                "agent_id": signal.agent_id,
+                "batch": signal.batch,
+                "token": signal.token,
+                "side": signal.side.value,
+                "venue": signal.venue.value,
+                "fund_percentage": signal.fund_percentage,
+                "confidence": signal.confidence,
+                "leverage": signal.leverage,
+                "stop_loss_pct": signal.stop_loss_pct,
+                "take_profit_pct": signal.take_profit_pct,
+                "trailing_activation_pct": signal.trailing_activation_pct,
+                "trailing_distance_pct": signal.trailing_distance_pct,
+                "max_holding_h": signal.max_holding_h,
+                "reasoning": signal.reasoning,
+                "source_post_ids": list(signal.source_post_ids),
+                "explanation": json_safe(signal.explanation),
+                "created_at": signal.created_at,
+                "expires_at": signal.expires_at,
+            }
+            for signal in made
+        ],
+        known_by=("agent_id", "token", "batch"),
+    )
+
+
+def insert_refusals(conn: Connection, refused: Sequence[SignalRefusal], now: datetime) -> int:
+    """Store why there is no signal; each reason once per agent, token and batch. Return how many were new."""
+    return insert_ignoring_known(
+        conn,
+        signal_refusals,
+        [
+            {
+                "id": new_id(),
+                "agent_id": refusal.agent_id,
+                "batch": refusal.batch,
+                "token": refusal.token,
+                "reason": refusal.reason.value,
+                "detail": refusal.detail,
+                "source_post_ids": list(refusal.source_post_ids),
+                "created_at": now,
+            }
+            for refusal in refused
+        ],
+        known_by=("agent_id", "token", "batch", "reason"),
+    )
+
+
+def live_tokens(conn: Connection, now: datetime) -> dict[UUID, frozenset[str]]:
+    """Return, by agent, the tokens on which it has a signal that has not expired."""
+    rows = conn.execute(
+        select(signals.c.agent_id, func.array_agg(signals.c.token.distinct(), type_=ARRAY(signals.c.token.type)))
+        .where(signals.c.expires_at > now)
+        .group_by(signals.c.agent_id)
+    )  # fmt: skip
+    return {agent_id: frozenset(tokens) for agent_id, tokens in rows.tuples()}
+
+
+def used_posts(conn: Connection, since: datetime) -> set[UsedPost]:
+    """Return the posts that signals and refusals made after ``since`` rest on.
+
+    A refusal because of a recent signal uses nothing up: its posts count again when that signal has expired.
+    """
+    concluded = (
+        select(signals.c.agent_id, signals.c.token, func.unnest(signals.c.source_post_ids))
+        .where(signals.c.created_at > since)
+        .union(
+            select(
+                signal_refusals.c.agent_id,
+                signal_refusals.c.token,
+                func.unnest(signal_refusals.c.source_post_ids),
+            ).where(
+                signal_refusals.c.created_at > since,
+                signal_refusals.c.reason != Reason.RECENT_SIGNAL.value,
+            )
+        )
+    )
+    return {UsedPost(*row) for row in conn.execute(concluded).tuples()}
+
+
+def spent_budget(conn: Connection, batch: str) -> dict[UUID, Decimal]:
+    """Return, by agent, the sum of the fund percentages that a batch has given away."""
+    rows = conn.execute(
+        select(signals.c.agent_id, func.sum(signals.c.fund_percentage))
+        .where(signals.c.batch == batch)
+        .group_by(signals.c.agent_id)
+    )
+    return dict(rows.tuples().all())
+
+
+def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
+    """Return unexpired signals × active deployments of their agents that have no policy decision, oldest first."""
+    decided = exists().where(
+        policy_decisions.c.signal_id == signals.c.id,
+        policy_decisions.c.deployment_id == deployments.c.id,
+    )
+    alive = signals.c.expires_at > now
+    by_id = {row.id: signal_from_row(row) for row in conn.execute(select(signals).where(alive))}
+    pairs = conn.execute(
+        select(signals.c.id, deployments.c.id)
+        .join(deployments, deployments.c.agent_id == signals.c.agent_id)
+        .where(alive, deployments.c.status == DeploymentStatus.ACTIVE.value, ~decided)
+        .order_by(signals.c.id, deployments.c.id)
+    ).tuples()
+    return [
+        PolicyWork(by_id[signal], deployment) for signal, deployment in pairs if signal in by_id
+    ]
+
+
+def save_policy_decisions(
+    conn: Connection, decisions: Sequence[PolicyDecision], now: datetime
+) -> int:
+    """Store decisions; the first for a signal and deployment stays. Return how many were new."""
+    return insert_ignoring_known(
+        conn,
+        policy_decisions,
+        [
+            {
+                "id": new_id(),
+                "signal_id": decision.signal_id,
+                "deployment_id": decision.deployment_id,
+                "outcome": decision.outcome.value,
+                "fund_percentage": decision.fund_percentage,
+                "leverage": decision.leverage,
+                "reasons": [reason.value for reason in decision.reasons],
+                "created_at": now,
+            }
+            for decision in decisions
+        ],
+        known_by=("signal_id", "deployment_id"),
+    )
+
+
+def recent_signals(conn: Connection, limit: int = 50) -> list[dict[str, Any]]:
+    """Return the newest signals, for people."""
+    rows = conn.execute(
+        select(
+            signals.c.created_at,
+            agents.c.name.label("agent"),
+            signals.c.batch,
+            signals.c.token,
+            signals.c.side,
+            signals.c.venue,
+            signals.c.fund_percentage,
+            signals.c.confidence,
+            signals.c.leverage,
+            func.cardinality(signals.c.source_post_ids).label("posts"),
+            signals.c.expires_at,
+            signals.c.reasoning,
+        )
+        .join(agents, agents.c.id == signals.c.agent_id)
+        .order_by(signals.c.id.desc())
+        .limit(limit)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def recent_refusals(conn: Connection, limit: int = 50) -> list[dict[str, Any]]:
+    """Return the newest reasons for which posts made no signal, for people."""
+    rows = conn.execute(
+        select(
+            signal_refusals.c.created_at,
+            agents.c.name.label("agent"),
+            signal_refusals.c.batch,
+            signal_refusals.c.token,
+            signal_refusals.c.reason,
+            signal_refusals.c.detail,
+        )
+        .join(agents, agents.c.id == signal_refusals.c.agent_id)
+        .order_by(signal_refusals.c.id.desc())
+        .limit(limit)
+    )
+    return [dict(row._mapping) for row in rows]
