@@ -66,6 +66,16 @@ class Execution(MarketData, Protocol):
         """Return the nearest price that the venue accepts."""
         ...
 
+    def limit_price(
+        self, market: Market, side: OrderSide, reference: Decimal, max_slippage_bps: Decimal
+    ) -> Decimal:
+        """Return the worst price to accept from ``reference`` on: never beyond the bound, and valid at the venue.
+
+        For exits (``reference`` is the bid or ask that is hit), and for the limit of a protective order, where ``reference``
+        is its trigger and the bound is wide: an order that has been triggered must fill.
+        """
+        ...
+
     def sign_orders(
         self,
         specs: Sequence[OrderSpec],
@@ -103,7 +113,11 @@ class Execution(MarketData, Protocol):
     def send(self, payload: bytes, client_ids: Sequence[str], now: datetime) -> list[OrderReport]:
         """Post signed bytes, and return one report per client id, in order.
 
-        A definite refusal of the whole request is reported as REJECTED for each. Sending the same bytes twice is safe.
+        An order that ended partly filled is CANCELLED with its filled size. A definite refusal of the whole request is
+        reported as REJECTED for each. Sending the same bytes twice is safe; but a refusal of the second sending
+        says nothing of the first, so after a resend only a lookup settles REJECTED.
+
+        Without client ids (a cancel, a leverage) the list is empty and a refusal of the request is raised as `RefusedError`.
         """
         ...
 
