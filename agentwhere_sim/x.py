@@ -2,8 +2,8 @@
 
 Shapes, defaults, limits and error bodies follow X's public reference: an unknown or suspended user is an ``errors``
 array on HTTP 200, a bad parameter a problem document on 400, an empty page has no ``data``, text is HTML-escaped and
-cut at 280 characters unless the field ``note_tweet`` is asked for. Any non-empty bearer token
-is accepted, and each has its own rate-limit windows, kept in simulated time and in memory only.
+cut at 280 characters, and only the field ``note_tweet`` has the rest. Any non-empty bearer token is accepted, and each has
+its own rate-limit windows, kept in simulated time and in memory only.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from agentwhere_core.domain.errors import (
+    ConfigurationError,
     MalformedReplyError,
     NotFoundError,
     RateLimitedError,
@@ -116,18 +117,23 @@ class XClient:
     base_url
         Address without ``/2``, e.g. ``https://api.x.com``.
     bearer_token
-        App-only token.
+        App-only token; surrounding blanks are dropped.
     http
         Client to send with; its timeouts apply.
     clock
         Tells the time that rate-limit windows are compared with.
+
+    Raises
+    ------
+    ConfigurationError
+        If the token is empty or can not be one.
     """
 
     def __init__(
         self, base_url: str, bearer_token: str, http: httpx.Client, clock: Clock = utc_now
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._authorization = {"authorization": f"Bearer {bearer_token}"}
+        self._authorization = {"authorization": f"Bearer {_token(bearer_token)}"}
         self._http = http
         self._clock = clock
         self._closed_until: dict[str, datetime] = {}
@@ -204,6 +210,16 @@ class XClient:
         if reply.status >= 400:
             _raise_refused(reply, path)
         return reply
+
+
+def _token(text: str) -> str:
+    token = text.strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise ConfigurationError(
+            "x: the bearer token is empty or holds characters that no token has; "
+            "set AGENTWHERE_X_BEARER_TOKEN to the app's bearer token"
+        )
+    return token
 
 
 def _timeline(tweets: list[_Tweet], requests: int, retries: int, *, complete: bool) -> Timeline:

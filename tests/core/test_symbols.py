@@ -114,15 +114,10 @@ def test_known_names_are_lower_case_and_lead_to_tokens() -> None:
     assert KNOWN_NAMES["euro"] == "EUR"
 
 
-@pytest.mark.parametrize(
-    "name", ["", "  ", "BTC;DROP", "BTC\n", "ＢＴＣ", "-BTC", "a" * 3 + "\x00"]
-)
+@pytest.mark.parametrize("name", ["", "  ", "BTC;DROP", "\uff22\uff34\uff23", "-BTC", "BTC\x00"])
 def test_what_is_no_market_name_is_refused(name: str) -> None:
-    if name.strip() == "BTC":
-        assert canonical(HL, name).token == "BTC"
-    else:
-        with pytest.raises(ConfigurationError, match="no market name"):
-            canonical(HL, name)
+    with pytest.raises(ConfigurationError, match="no market name"):
+        canonical(HL, name)
 
 
 @given(st.sampled_from(list(Venue)), st.from_regex(r"[A-Za-z0-9]{2,12}", fullmatch=True))

@@ -127,6 +127,15 @@ def test_an_added_post_appears_once_its_time_has_come(sim: Any, x: httpx.Client)
     assert next(tweet["text"] for tweet in _timeline(x, "fresh_face")["data"]) == "later"
 
 
+def test_text_is_escaped_and_a_long_post_needs_its_own_field(sim: Any, x: httpx.Client) -> None:
+    sim.control("posts", account="writer", text="a < b & c " + "x" * 400)
+    short = _timeline(x, "writer")["data"][0]
+    assert short["text"].startswith("a &lt; b &amp; c xxx")
+    assert short["text"].endswith("x\u2026")
+    whole = _timeline(x, "writer", **{"tweet.fields": "note_tweet"})["data"][0]
+    assert whole["note_tweet"]["text"].endswith("x" * 400)
+
+
 @pytest.mark.parametrize(
     ("parameters", "name"),
     [
