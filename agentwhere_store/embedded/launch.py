@@ -26,7 +26,12 @@ FIXED_SETTINGS = {
     "log_checkpoints": "off",
 }
 # A crash of the machine may lose everything: for databases that live as long as a test run.
-UNDURABLE_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNDURABLE_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "256MB",
+}
 # Nothing of ours may reach the server: PGPORT, PGDATA, LD_LIBRARY_PATH, the locale.
 CLEAN_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
