@@ -1,8 +1,8 @@
 """Simulate the X API v2: user lookup by name and a user's posts.
 
 Shapes, defaults, limits and error bodies follow X's public reference: an unknown or suspended user is an ``errors``
-array on HTTP 200, a bad parameter a problem document on 400, an empty page has no ``data``, text is HTML-escaped and
-cut at 280 characters, and only the field ``note_tweet`` has the rest. Any non-empty bearer token is accepted, and each has
+array on HTTP 200, a bad parameter a problem document on 400, an empty page has no ``data``. Text is HTML-escaped and
+cut at 280 characters; only the field ``note_tweet`` has the rest. Any non-empty bearer token is accepted, and each has
 its own rate-limit windows, kept in simulated time and in memory only.
 """
 
