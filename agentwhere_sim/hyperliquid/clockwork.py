@@ -51,7 +51,6 @@ class Clockwork:
             if at_stake is not None:
                 for instant in self._instants(now_ms):
                     self._happen(instant)
-                self._cancel_as_scheduled(now_ms)
             self._ledger.db.put(_LAST_LOOK, str(now_ms))
 
     def _instants(self, now_ms: int) -> list[int]:
@@ -65,6 +64,7 @@ class Clockwork:
         return sorted({*samples, *hours, now_ms})
 
     def _happen(self, at_ms: int) -> None:
+        self._cancel_as_scheduled(at_ms)
         for order in self._ledger.live_orders():
             current = self._ledger.order(order.oid)
             if current is None or current.status != OPEN or current.created_ms > at_ms:
@@ -161,14 +161,14 @@ class Clockwork:
         )
         self._ledger.save_order(order)
 
-    def _cancel_as_scheduled(self, now_ms: int) -> None:
+    def _cancel_as_scheduled(self, at_ms: int) -> None:
         due = self._ledger.db.query(
             "SELECT address FROM hl_accounts WHERE scheduled_cancel_ms <= ?",
-            (self._world.wall_ms(),),
+            (at_ms,),
         )
         for row in due:
             for order in self._ledger.live_orders(row["address"]):
-                self._ledger.set_status(order, "scheduledCancel", now_ms)
+                self._ledger.set_status(order, "scheduledCancel", at_ms)
             self._ledger.db.execute(
                 "UPDATE hl_accounts SET scheduled_cancel_ms = NULL WHERE address = ?",
                 (row["address"],),

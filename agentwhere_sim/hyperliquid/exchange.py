@@ -2,7 +2,8 @@
 
 An action is one transaction of the venue's memory: either all of it is remembered before the answer leaves, or none.
 A used nonce stays used even if every order of its action is refused; an expired action uses none.
-Nonce and expiry are judged by real time, not by the simulated clock, because the signer has no other.
+Nonce and expiry are judged by real time, not by the simulated clock, because the signer has no
+other; a scheduled cancel keeps its delay and fires by the simulated clock.
 """
 
 from __future__ import annotations
@@ -108,11 +109,13 @@ class Exchange:
         with self._ledger.db.transaction():
             address = self._authorize(envelope)
             self._clockwork.catch_up(note=True)
-        with self._ledger.db.transaction():
             try:
                 return action(address, envelope)
+            except RefusedError as error:
+                refusal = error
             except (KeyError, TypeError, ValueError, InvalidOperation, IndexError) as error:
                 raise UnreadableError from error
+        raise refusal
 
     def _authorize(self, envelope: Envelope) -> str:
         address = self._ledger.account_of(envelope.signer)
@@ -214,12 +217,14 @@ class Exchange:
 
     def _schedule_cancel(self, address: str, envelope: Envelope) -> Any:
         due = envelope.action.get("time")
-        if due is not None and int(due) < self._world.wall_ms() + _MIN_SCHEDULE_MS:
+        delay_ms = None if due is None else int(due) - self._world.wall_ms()
+        if delay_ms is not None and delay_ms < _MIN_SCHEDULE_MS:
             raise RefusedError(
                 "Scheduled cancel time too early, must be at least 5 seconds from now."
             )
         self._ledger.db.execute(
-            "UPDATE hl_accounts SET scheduled_cancel_ms = ? WHERE address = ?", (due, address)
+            "UPDATE hl_accounts SET scheduled_cancel_ms = ? WHERE address = ?",
+            (None if delay_ms is None else self._world.now_ms() + delay_ms, address),
         )
         return {"type": "default"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -407,9 +406,17 @@ def test_a_large_order_fills_in_part_and_pays_through_the_book(venue: Venue) -> 
 
 
 def test_a_scheduled_cancel_takes_protective_orders_too(venue: Venue) -> None:
-    early = venue.exchange.schedule_cancel(time.time_ns() // 1_000_000 + 1000)
-    assert early["status"] == "err"
-    assert venue.exchange.schedule_cancel(None)["status"] == "ok"
+    venue.exchange.market_open("BTC", True, 0.02)
+    trigger = {"trigger": {"triggerPx": 50_000, "isMarket": True, "tpsl": "sl"}}
+    stop = venue.exchange.order("BTC", False, 0.02, 50_000, trigger, reduce_only=True)
+    now = time.time_ns() // 1_000_000
+    assert venue.exchange.schedule_cancel(now + 1000)["status"] == "err"
+    assert venue.exchange.schedule_cancel(now + 60_000)["status"] == "ok"
+    oid = first_status(stop)["resting"]["oid"]
+    assert venue.status(oid) == "open"
+    venue.sim.control("clock", advance_s=61)
+    assert venue.status(oid) == "scheduledCancel"
+    assert venue.size("BTC") == 0.02
 
 
 def test_candles_join_without_gaps_and_end_at_the_mid(venue: Venue) -> None:
@@ -468,8 +475,14 @@ def test_control_shows_every_accepted_order(venue: Venue) -> None:
     assert len(venue.sim.http.get(query + "&all=1").json()["orders"]) == 2
 
 
-def test_the_simulator_starts_quickly(own_sim: Simulator) -> None:
-    assert json.loads(own_sim.http.get("/healthz").text)["home"] == str(own_sim.home)
+def test_a_request_that_cannot_be_read_burns_no_nonce(venue: Venue) -> None:
+    nonce = time.time_ns() // 1_000_000
+    order = {"a": BTC, "b": True, "p": "no number", "s": "1", "r": False, "t": RESTING}
+    action = {"type": "order", "orders": [order], "grouping": "na"}
+    signature = sign_l1_action(WALLET, action, None, nonce, None, False)
+    body = {"action": action, "nonce": nonce, "signature": signature}
+    assert venue.sim.http.post("/hyperliquid/exchange", json=body).status_code == 422
+    assert venue.send({"type": "noop"}, nonce)["status"] == "ok"
 
 
 def order_request(coin: str, is_buy: bool, sz: float, price: float, **options: Any) -> Any:
