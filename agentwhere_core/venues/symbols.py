@@ -6,16 +6,19 @@ one token only by a rule that holds everywhere, or by a row of `_OVERRIDES`; all
 The rules, in order:
 
 1. A row of `_OVERRIDES` for the venue decides, before and after the quote is taken off.
-2. Hyperliquid's builder markets lose the builder's name only for builders in `_MERGED_BUILDERS` (``xyz:TSLA`` → TSLA);
-   others keep it, because nobody watches over the names that they choose (``flx:GAS`` is natural gas, ``GAS`` is Neo's).
-3. A dollar quote is dropped: ``BTC-PERP``, ``BTC-USD``, ``PEPE/USD``, ``BTC_USDC`` → BTC, PEPE; also in the joined names of
-   currencies and metals: ``EURUSD``, ``EUR/USD`` → EUR, ``XAUUSD`` → XAU.
-4. Any other quote is part of the thing: ``USD/JPY`` → USDJPY. A long USDJPY is a *short* yen, which is why "yen" names nothing here.
-5. A lower-case ``k`` before capitals, and 1000, 10000, 1000000 or 1M before a letter, are units: ``kPEPE``, ``1000PEPE`` → PEPE × 1000.
-   KAS, KAITO, 1INCH, 0G and 2Z are names.
+2. Hyperliquid's builder markets lose the builder's name only for builders in `_MERGED_BUILDERS`
+   (``xyz:TSLA`` → TSLA); others keep it, because nobody watches over the names that they choose
+   (``flx:GAS`` is natural gas, ``GAS`` is Neo's).
+3. A dollar quote is dropped: ``BTC-PERP``, ``BTC-USD``, ``PEPE/USD``, ``BTC_USDC`` → BTC, PEPE;
+   also in the joined names of currencies and metals: ``EURUSD``, ``EUR/USD`` → EUR, ``XAUUSD`` → XAU.
+4. Any other quote is part of the thing: ``USD/JPY`` → USDJPY. A long USDJPY is a *short* yen, which is
+   why "yen" names nothing here.
+5. A lower-case ``k`` before capitals, and 1000, 10000, 1000000 or 1M before a letter, are units:
+   ``kPEPE``, ``1000PEPE`` → PEPE × 1000. KAS, KAITO, 1INCH, 0G and 2Z are names.
 
-A ticker that means different things on different venues is nobody's token: ``SPX`` is a memecoin on Hyperliquid and Lighter and the
-S&P 500 on Ostium, so the first is SPX6900, the second US500, and a post that says only "SPX" names neither.
+A ticker that means different things on different venues is nobody's token: ``SPX`` is a memecoin on
+Hyperliquid and Lighter and the S&P 500 on Ostium, so the first is SPX6900, the second US500, and a post
+that says only "SPX" names neither.
 """
 
 from __future__ import annotations
@@ -74,8 +77,9 @@ def canonical(venue: Venue, market_name: str) -> CanonicalSymbol:
 def unlike(markets: Iterable[Market]) -> frozenset[Venue]:
     """Return the venues whose price says that their market is another thing than the others' under the same token.
 
-    A venue is named if its price per canonical unit is more than `PRICE_TOLERANCE` times away from that of more than half of the
-    others. Of two that disagree both are named, since nothing tells which one is right. Markets without a price have no say.
+    A venue is named if its price per canonical unit is more than `PRICE_TOLERANCE` times away from that
+    of more than half of the others. Of two that disagree both are named, since nothing tells which one is
+    right. Markets without a price have no say.
     """
     prices = [
         (market.venue, market.price / market.size_multiplier)
@@ -136,7 +140,7 @@ _DOLLARS = frozenset({"USD", "USDC", "USDT", "USDT0", "USDH", "USDE"})
 _CURRENCIES = frozenset({"EUR", "GBP", "AUD", "NZD", "XAU", "XAG", "XPT", "XPD", "XCU"})
 _MERGED_BUILDERS = frozenset({"xyz"})
 
-# (venue, name in capitals) → token. Indices carry their home currency on Ostium and are settled in dollars all the same.
+# (venue, name in capitals) → token. Indices carry their home currency on Ostium, and settle in dollars.
 _OVERRIDES: Mapping[tuple[Venue, str], str] = MappingProxyType(
     {
         (Venue.HYPERLIQUID, "SPX"): "SPX6900",
