@@ -59,7 +59,7 @@ class Execution(MarketData, Protocol):
         quote: Quote,
         max_slippage_bps: Decimal,
     ) -> tuple[Decimal, Decimal]:
-        """Return (size, limit price) of a market-like entry by the venue's rounding rules; size 0 if below its minimum."""
+        """Return (size, limit price) of a market-like entry by the venue's rules; size 0 if below its minimum."""
         ...
 
     def round_price(self, market: Market, price: Decimal) -> Decimal:
@@ -71,8 +71,8 @@ class Execution(MarketData, Protocol):
     ) -> Decimal:
         """Return the worst price to accept from ``reference`` on: never beyond the bound, and valid at the venue.
 
-        For exits (``reference`` is the bid or ask that is hit), and for the limit of a protective order, where ``reference``
-        is its trigger and the bound is wide: an order that has been triggered must fill.
+        For exits (``reference`` is the bid or ask that is hit), and for the limit of a protective order, where
+        ``reference`` is its trigger and the bound is wide: an order that has been triggered must fill.
         """
         ...
 
@@ -84,7 +84,7 @@ class Execution(MarketData, Protocol):
         nonce: int,
         deadline: datetime,
     ) -> bytes:
-        """Return the exact request body for ``specs``: an entry with its protection, or single orders. Sends nothing."""
+        """Return the exact request body for ``specs``: an entry with its protection, or single orders."""
         ...
 
     def sign_cancel(
@@ -98,7 +98,7 @@ class Execution(MarketData, Protocol):
         """Return the exact request body that cancels the orders of ``specs`` by client id."""
         ...
 
-    def sign_leverage(
+    def sign_leverage(  # noqa: PLR0917 - the same tail of arguments as its siblings
         self,
         market: Market,
         leverage: int,
@@ -107,7 +107,7 @@ class Execution(MarketData, Protocol):
         nonce: int,
         deadline: datetime,
     ) -> bytes:
-        """Return the exact request body that sets the leverage of a market for the account; setting it twice is harmless."""
+        """Return the exact request body that sets the account's leverage in a market; twice is harmless."""
         ...
 
     def send(self, payload: bytes, client_ids: Sequence[str], now: datetime) -> list[OrderReport]:
@@ -117,7 +117,8 @@ class Execution(MarketData, Protocol):
         reported as REJECTED for each. Sending the same bytes twice is safe; but a refusal of the second sending
         says nothing of the first, so after a resend only a lookup settles REJECTED.
 
-        Without client ids (a cancel, a leverage) the list is empty and a refusal of the request is raised as `RefusedError`.
+        Without client ids (a cancel, a leverage) the list is empty, and a refusal of the request is raised as
+        `RefusedError`.
         """
         ...
 
