@@ -47,7 +47,7 @@ AUTHORS: Final = (
         ("BTC", "ETH", "SOL", "DOGE", "XRP", "SUI", "HYPE"),
         24,
     ),
-    Author("macro_maven", "x", "Macro Maven", ("XAU", "XAG", "EUR", "SPX", "NVDA", "BTC"), 20),
+    Author("macro_maven", "x", "Macro Maven", ("XAU", "XAG", "EUR", "US500", "NVDA", "BTC"), 20),
     Author(
         "hype_harry", "x", "HARRY (not advice)", ("DOGE", "WAGMICAT", "HYPE", "MOONFROG", "SOL"), 14
     ),
@@ -58,7 +58,7 @@ AUTHORS: Final = (
         ("BTC", "ETH", "TSLA", "NVDA", "XAU"),
         9,
     ),
-    Author("macro-notes", "feed", "Macro Notes", ("XAU", "XAG", "EUR", "GBP", "SPX"), 9),
+    Author("macro-notes", "feed", "Macro Notes", ("XAU", "XAG", "EUR", "GBP", "US500"), 9),
 )
 
 SUSPENDED: Final = ("rugged_ralph",)
@@ -79,15 +79,18 @@ NAMES: Final = {
     "XAG": "silver",
     "EUR": "the euro",
     "GBP": "sterling",
-    "SPX": "the S&P 500",
+    "US500": "the S&P 500",
     "NVDA": "Nvidia",
     "TSLA": "Tesla",
 }
 
+BY_NAME_ONLY: Final = ("US500",)
+"""Never written as a cashtag: ``$SPX`` is also a memecoin, and a careful author avoids it."""
+
 KINDS: Final = {
     **dict.fromkeys(("XAU", "XAG"), "metal"),
     **dict.fromkeys(("EUR", "GBP"), "fx"),
-    **dict.fromkeys(("SPX", "NVDA", "TSLA"), "equity"),
+    **dict.fromkeys(("US500", "NVDA", "TSLA"), "equity"),
 }
 """What sort of market a token is; everything unlisted is crypto."""
 

@@ -232,7 +232,8 @@ def _compose_hype(
 
 
 def _written(rng: random.Random, author: bank.Author, token: str) -> str:
-    by_name = token in bank.NAMES and rng.random() < (0.7 if author.channel == "feed" else 0.35)
+    share = 0.7 if author.channel == "feed" else 0.35
+    by_name = token in bank.NAMES and (token in bank.BY_NAME_ONLY or rng.random() < share)
     return bank.NAMES[token] if by_name else f"${token}"
 
 

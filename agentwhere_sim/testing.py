@@ -46,7 +46,11 @@ class Simulator:
             command += [name, value]
         began = time.monotonic()
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         try:
             self._connect()
@@ -87,7 +91,8 @@ class Simulator:
             raise RuntimeError(f"the simulator did not start: {line}{output and output.read()}")
         self._port = int(found[1])
         self.url = f"http://127.0.0.1:{self._port}"
-        self.http = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
+        patient = httpx.HTTPTransport(retries=3, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=10, transport=patient)
         self.http.get("/healthz").raise_for_status()
 
     def _reap(self) -> None:

@@ -13,74 +13,13 @@ from typing import TYPE_CHECKING, Final
 from agentwhere_core.domain.idea import Classification, Mention, Post
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.llm.prompts import prepare_post_text
+from agentwhere_core.venues.symbols import KNOWN_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from agentwhere_core.llm.client import ClassificationOutcome
     from agentwhere_core.llm.schema import ProposedTrade
-
-KNOWN_NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "AAPL": ("apple",),
-    "ADA": ("cardano",),
-    "AMZN": ("amazon",),
-    "APT": ("aptos",),
-    "ARB": ("arbitrum",),
-    "ATOM": ("cosmos",),
-    "AUD": ("australian dollar", "aussie dollar"),
-    "AVAX": ("avalanche",),
-    "BCH": ("bitcoin cash",),
-    "BNB": ("binance coin",),
-    "BRENT": ("brent", "brent crude"),
-    "BTC": ("bitcoin",),
-    "CHF": ("swiss franc",),
-    "CL": ("crude", "crude oil", "wti"),
-    "DAX": ("dax",),
-    "DJI": ("dow jones",),
-    "DOGE": ("doge", "dogecoin"),
-    "DOT": ("polkadot",),
-    "ENA": ("ethena",),
-    "ETH": ("ether", "ethereum"),
-    "EUR": ("euro", "eurusd"),
-    "FTSE": ("ftse", "footsie"),
-    "GBP": ("sterling", "british pound"),
-    "GOOG": ("google", "alphabet"),
-    "HG": ("copper",),
-    "HSI": ("hang seng",),
-    "HYPE": ("hyperliquid",),
-    "JPY": ("yen", "japanese yen"),
-    "LINK": ("chainlink",),
-    "LTC": ("litecoin",),
-    "META": ("facebook", "meta platforms"),
-    "MSFT": ("microsoft",),
-    "NDX": ("nasdaq", "nasdaq 100"),
-    "NEAR": ("near protocol",),
-    "NIK": ("nikkei",),
-    "NVDA": ("nvidia",),
-    "NZD": ("new zealand dollar", "kiwi dollar"),
-    "PEPE": ("pepe",),
-    "SHIB": ("shiba inu",),
-    "SOL": ("solana",),
-    "SPX": ("s&p 500", "s&p", "sp500"),
-    "SPX6900": ("spx 6900",),
-    "SUI": ("sui",),
-    "TAO": ("bittensor",),
-    "TON": ("toncoin",),
-    "TRX": ("tron",),
-    "TSLA": ("tesla",),
-    "UNI": ("uniswap",),
-    "USDCAD": ("canadian dollar", "loonie"),
-    "USDJPY": ("dollar yen",),
-    "USDMXN": ("mexican peso",),
-    "WIF": ("dogwifhat",),
-    "XAG": ("silver",),
-    "XAU": ("gold",),
-    "XLM": ("stellar lumens",),
-    "XPD": ("palladium",),
-    "XPT": ("platinum",),
-    "XRP": ("ripple",),
-}
-"""Names by which a text may call a market without its symbol, in lower case."""
 
 COMMON_WORDS: Final = re.compile(
     r"""
@@ -95,6 +34,7 @@ COMMON_WORDS: Final = re.compile(
 """Symbols that are also words, or one letter: in a text they count as a name only as a cashtag or in a pair."""
 
 _QUOTES: Final = r"(?:USDT?|USDC|PERP)"
+_UNIT: Final = re.compile(r"k(?=[A-Z]{2})|1000(?=[A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +98,8 @@ def names(text: str, token: str) -> bool:
         return True
     if any(
         re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
-        for name in KNOWN_NAMES.get(token, ())
+        for name, named in KNOWN_NAMES.items()
+        if named == token
     ):
         return True
     bare = COMMON_WORDS.fullmatch(token) is None and len(token) > 1
@@ -204,10 +145,10 @@ def _symbol(token: str, listed: Collection[str]) -> str:
     """Read the model's way of writing a token as a canonical symbol, if one fits."""
     bare = prepare_post_text(token).removeprefix("$").strip()
     pair = re.fullmatch(rf"(.+?)[-/]{_QUOTES}", bare, re.IGNORECASE)
-    bare = (pair[1] if pair else bare).upper()
-    if bare in listed:
-        return bare
-    return next((symbol for symbol, known in KNOWN_NAMES.items() if bare.lower() in known), bare)
+    bare = str(pair[1]) if pair else bare
+    plain = bare.upper()
+    spellings = (plain, KNOWN_NAMES.get(bare.lower(), plain), _UNIT.sub("", bare, count=1).upper())
+    return next((each for each in spellings if each in listed), plain)
 
 
 def _refusal(token: str, text: str, listed: Collection[str]) -> Reason | None:

@@ -36,7 +36,9 @@ from agentwhere_core.llm.schema import (
 from agentwhere_core.what.classify import accept_mentions, names, to_classification
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-LISTED = frozenset(("BTC", "ETH", "SOL", "DOGE", "XAU", "EUR", "NEAR", "PEPE", "S", "SPX", "LINK"))
+LISTED = frozenset(
+    ("BTC", "ETH", "SOL", "DOGE", "XAU", "EUR", "NEAR", "PEPE", "S", "US500", "LINK")
+)
 
 
 def post(text: str) -> Post:
@@ -214,7 +216,7 @@ def test_an_answer_that_denies_its_own_signals_makes_none(ask: Any) -> None:
         ("NEAR", "$NEAR is cheap"),
         ("NEAR", "NEAR-PERP is cheap"),
         ("S", "$S is cheap"),
-        ("SPX", "the S&P 500 is dear"),
+        ("US500", "the S&P 500 is dear"),
         ("LINK", "(LINK)"),
     ],
 )
@@ -251,17 +253,22 @@ def test_every_refusal_has_its_reason() -> None:
         trade("WAGMICAT"),
         trade("SOL", confidence="0.9"),
         trade("SOL-PERP", confidence="0.4"),
+        trade("kPEPE"),
+        trade("SPX"),
     ]
-    accepted = accept_mentions(proposed, "$BTC, gold, $DOGE, $WAGMICAT and Solana", LISTED)
+    text = "$BTC, gold, $DOGE, $WAGMICAT, kPEPE, $SPX and Solana"
+    accepted = accept_mentions(proposed, text, LISTED)
     assert [(each.token, each.side, each.confidence) for each in accepted.mentions] == [
         ("BTC", Side.LONG, Decimal("0.7")),
         ("XAU", Side.SHORT, Decimal("0.7")),
         ("SOL", Side.LONG, Decimal("0.4")),
+        ("PEPE", Side.LONG, Decimal("0.7")),
     ]
     assert dict(accepted.refusals) == {
         "ETH": Reason.TOKEN_NOT_NAMED,
         "DOGE": Reason.CONFLICTING_POSTS,
         "WAGMICAT": Reason.TOKEN_NOT_LISTED,
+        "SPX": Reason.TOKEN_NOT_LISTED,
     }
 
 
