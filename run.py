@@ -254,6 +254,8 @@ def uv_executable(home: Path) -> Path | None:
 def install_with_uv(home: Path, uv: Path, settings: dict[str, str]) -> None:
     """Make the environment equal to the lock, compiled to bytecode."""
     defaults = {"UV_CACHE_DIR": str(home / "cache/uv"), "UV_PYTHON_DOWNLOADS": "never"}
+    if not Path("~/.local/share/uv/credentials").expanduser().exists():
+        defaults["UV_CREDENTIALS_DIR"] = str(home / "cache/uv-credentials")
     environment = {**defaults, **clean_environment(), **settings}
     python = venv_python(home)
     if not python.exists():
