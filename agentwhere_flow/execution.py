@@ -27,6 +27,7 @@ from agentwhere_flow.fills import sync_account
 from agentwhere_flow.ledger import Desk, Intent
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
+from agentwhere_store import fills as fill_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import orders as order_store
 from agentwhere_store import positions as position_store
@@ -74,12 +75,16 @@ def execute_orders(system: System, now: datetime) -> Tally:
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
             deployments = {item.id: item for item in agent_store.deployments(conn)}
-        accounts = {account.id: account for item in deployments.values() for account in item.accounts}
+        accounts = {
+            account.id: account for item in deployments.values() for account in item.accounts
+        }
         settled = ledger.settle(system, held, accounts, tally)
         entries = _read_entries(system, now, deployments, tally)
         outcomes = _place_all(system, held, entries, now)
         settled += _settle_stragglers(system, held, accounts, outcomes, tally)
-        touched = {o.order.account_id for o in outcomes if o.order} | {o.account_id for o in settled}
+        touched = {o.order.account_id for o in outcomes if o.order} | {
+            o.account_id for o in settled
+        }
         _sync_touched(system, touched, now, tally)
     _count(tally, outcomes, settled)
     return tally
@@ -180,14 +185,19 @@ def _place(system: System, held: Lease, entry: _Entry, now: datetime) -> _Outcom
         return _enter(desk, entry, entry.market, entry.quote, now)
     except AgentWhereError as error:
         # Nothing was sent, or the order is recorded as UNKNOWN: the next tick goes on from the ledger.
-        return _Outcome(entry, None, None, f"{work.signal.token} for {entry.deployment.name}: {error}")
+        return _Outcome(
+            entry, None, None, f"{work.signal.token} for {entry.deployment.name}: {error}"
+        )
 
 
 def _enter(desk: Desk, entry: _Entry, market: Market, quote: Quote, now: datetime) -> _Outcome:
     """Size, protect and send one entry."""
     work, system = entry.work, desk.system
-    if blocked := _blocked(system, desk.account, market.token):
+    blocked = _blocked(system, desk.account, market.token)
+    if blocked is Reason.ORDER_PENDING:
         return _Outcome(entry, None, blocked)
+    if blocked is not None:
+        return _decline(system, desk.lease, entry, blocked)
     state = desk.adapter.account_state(desk.account, now)
     leverage = min(work.leverage, market.max_leverage).to_integral_value(ROUND_DOWN)
     allocation = min(entry.deployment.capital_usd, state.equity_usd)
@@ -228,11 +238,12 @@ def _with_protection(
     """Return the entry, and the take profit and stop loss that travel with it."""
     work, signal = entry.work, entry.work.signal
     size, limit_price = sized
-    key = entry_key(work.deployment_id, signal.id, 0)
 
-    def spec(purpose: OrderPurpose, side: OrderSide, limit: Decimal, trigger: Decimal | None) -> OrderSpec:
+    def spec(
+        purpose: OrderPurpose, side: OrderSide, limit: Decimal, trigger: Decimal | None
+    ) -> OrderSpec:
         return OrderSpec(
-            client_id=client_id(work.venue, f"{key}:{purpose}", work.attempt),
+            client_id=_client_id(work, purpose),
             purpose=purpose,
             market_name=market.market_name,
             market_index=market.market_index,
@@ -289,9 +300,7 @@ def _decline(system: System, held: Lease, entry: _Entry, reason: Reason) -> _Out
         limit_price=Decimal(0),
         trigger_price=None,
         leverage=work.leverage,
-        client_id=client_id(
-            work.venue, entry_key(work.deployment_id, work.signal.id, 0), work.attempt
-        ),
+        client_id=_client_id(work, OrderPurpose.ENTRY),
         state=OrderState.PLANNED,
         filled_size=Decimal(0),
         average_price=None,
@@ -324,7 +333,7 @@ def _sync_touched(
     with system.engine.begin() as conn:
         watched = [
             item
-            for item in position_store.watched_accounts(conn, list(system.venues))
+            for item in fill_store.watched_accounts(conn, list(system.venues))
             if item.account.id in account_ids
         ]
     for item in watched:
@@ -334,7 +343,15 @@ def _sync_touched(
         try:
             sync_account(system, adapter, item, now)
         except RemoteError as error:
-            tally.problems.append(f"fills of {item.account.address} follow with the next tick: {error}")
+            tally.problems.append(
+                f"fills of {item.account.address} follow with the next tick: {error}"
+            )
+
+
+def _client_id(work: EntryWork, purpose: OrderPurpose) -> str:
+    return client_id(
+        work.venue, entry_key(work.deployment_id, work.signal.id, 0, purpose), work.attempt
+    )
 
 
 def _account(deployment: Deployment, venue: Venue) -> VenueAccount | None:

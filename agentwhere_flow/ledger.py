@@ -9,6 +9,7 @@ Both need the lease ``execution``: while it is held, nobody else sends.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderReport, OrderSpec, Submission, VenueAccount
-from agentwhere_core.execution.orders import Action, next_action
+from agentwhere_core.execution.orders import IN_DOUBT, Action, Lookup, next_action
 from agentwhere_store import orders as ledger
 from agentwhere_store.leases import Lease, lease
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 LEASE = "execution"
 LEASE_WAIT_S = 60
-
-_IN_DOUBT = frozenset({OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN})
 
 Sign = Callable[[str, int, datetime], bytes]
 
@@ -263,41 +262,40 @@ def _send_action(desk: Desk, sign: Sign) -> None:
 
 def _resolve(desk: Desk, item: ledger.InDoubt) -> list[Order]:
     """Take the next step that `execution.orders.next_action` allows for one submission."""
-    deadline = item.submission.deadline
-    margin = timedelta(seconds=desk.system.settings.order_absence_margin_s)
-    doubtful = [order for order in item.orders if order.state in _IN_DOUBT]
+    system, deadline = desk.system, item.submission.deadline
+    margin = timedelta(seconds=system.settings.order_absence_margin_s)
+    doubtful = [order for order in item.orders if order.state in IN_DOUBT]
     if doubtful[0].state is OrderState.PLANNED:
-        action = next_action(OrderState.PLANNED, None, deadline, desk.system.clock(), margin)
-        if action is Action.SEND:
+        planned = next_action(OrderState.PLANNED, Lookup.NOT_YET, deadline, system.clock(), margin)
+        if planned is Action.SEND:
             return _send(desk, item.submission, doubtful)
-        return _conclude(desk.system, doubtful, OrderState.CANCELLED, Reason.NEVER_SENT)
-    doubtful = _mark_unknown(desk.system, doubtful)
+        return _conclude(system, doubtful, OrderState.CANCELLED, Reason.NEVER_SENT)
+    doubtful = _mark_unknown(system, doubtful)
+    asked_at = system.clock()
+    actions: dict[Action, list[Order]] = defaultdict(list)
     found: dict[str, OrderReport] = {}
     for order in doubtful:
         report = desk.adapter.look_up(desk.account, order.client_id)
+        actions[next_action(order.state, report, deadline, asked_at, margin)].append(order)
         if report is not None:
             found[order.client_id] = report
-    missing = [order for order in doubtful if order.client_id not in found]
-    moved = _record(desk.system, [o for o in doubtful if o.client_id in found], found)
-    if not missing:
-        return moved
-    action = next_action(OrderState.UNKNOWN, None, deadline, desk.system.clock(), margin)
-    if action is Action.DECLARE_ABSENT:
-        return moved + _conclude(
-            desk.system, missing, OrderState.REJECTED, Reason.NEVER_ARRIVED
-        )
-    arrived = len(missing) < len(item.orders)
-    if action is Action.RESEND and not arrived:
-        with desk.system.engine.begin() as conn:
+    moved = _record(system, actions[Action.ADOPT], found)
+    moved += _conclude(
+        system, actions[Action.DECLARE_ABSENT], OrderState.REJECTED, Reason.NEVER_ARRIVED
+    )
+    absent = actions[Action.RESEND]
+    # Bytes of which the venue knows a part have arrived whole.
+    if len(absent) == len(item.orders):
+        with system.engine.begin() as conn:
             ledger.check_lease(conn, desk.lease)
-            for order in missing:
-                ledger.note(conn, order, "the same bytes are sent again", desk.system.clock())
-        return _post(desk, item.submission, missing)
+            for order in absent:
+                ledger.note(conn, order, "the same bytes are sent again", system.clock())
+        moved += _post(desk, item.submission, absent)
     return moved
 
 
 def _mark_unknown(system: System, doubtful: Sequence[Order]) -> list[Order]:
-    """SENDING orders of a process that is gone are UNKNOWN: their answer, if any, is lost."""
+    """Call orders UNKNOWN that a dead process left SENDING: their answer, if any, is lost."""
     reports = {
         order.client_id: _ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR)
         for order in doubtful

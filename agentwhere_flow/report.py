@@ -91,7 +91,7 @@ def step(
         work: Callable[Concatenate[System, datetime, P], Tally],
     ) -> Callable[Concatenate[System, datetime, P], StepReport]:
         @functools.wraps(work)
-        def run(system: System, now: datetime, *args: P.args, **kwargs: P.kwargs) -> StepReport:
+        def run(system: System, now: datetime, /, *args: P.args, **kwargs: P.kwargs) -> StepReport:
             began = time.perf_counter()
             try:
                 tally = work(system, now, *args, **kwargs)

@@ -13,6 +13,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
 from agentwhere_core.domain.enums import OrderPurpose, OrderSide, OrderState, Venue
 from agentwhere_core.domain.errors import InvariantError, LeaseHeldError
 from agentwhere_core.domain.idea import Signal
@@ -20,10 +23,7 @@ from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.time import to_ms
 from agentwhere_core.domain.trade import Order, OrderReport, Submission
-from agentwhere_core.execution.orders import move
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
-
+from agentwhere_core.execution.orders import move, reported_state
 from agentwhere_store.leases import Lease
 from agentwhere_store.routing import signal_from_row
 from agentwhere_store.rows import json_safe
@@ -205,7 +205,8 @@ def record(conn: Connection, order: Order, report: OrderReport, now: datetime) -
     )
     if unchanged:
         return order.state
-    state = order.state if order.state is report.state else move(order.state, report.state)
+    reported = reported_state(order.state, report.state)
+    state = reported if reported is order.state else move(order.state, reported)
     changed = conn.execute(
         update(orders)
         .where(orders.c.id == order.id, orders.c.state == order.state.value)
@@ -339,16 +340,6 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
     ]
 
 
-def orders_of_positions(conn: Connection, position_ids: Collection[UUID]) -> list[Order]:
-    """Return all orders that opened, protect or close the given positions."""
-    return _orders(conn, orders.c.position_id.in_(list(position_ids)))
-
-
-def orders_of_submission(conn: Connection, submission_id: UUID) -> list[Order]:
-    """Return a submission's orders, the entry first."""
-    return _orders(conn, orders.c.submission_id == submission_id)
-
-
 def live_protection(conn: Connection) -> list[Order]:
     """Return protective orders that rest at a venue although their position is closed."""
     from agentwhere_store.tables.trading import positions
@@ -385,32 +376,6 @@ def attempts_of_exit(conn: Connection, position_id: UUID) -> int:
                 orders.c.position_id == position_id, orders.c.purpose == OrderPurpose.EXIT.value
             )
         ).scalar_one()
-    )
-
-
-def find_by_venue_ids(
-    conn: Connection, venue: Venue, client_ids: Collection[str], venue_order_ids: Collection[str]
-) -> list[Order]:
-    """Return orders that a venue's reply refers to by our client id or by its own order id."""
-    return _orders(
-        conn,
-        and_(
-            orders.c.venue == venue.value,
-            or_(
-                orders.c.client_id.in_(list(client_ids)),
-                orders.c.venue_order_id.in_(list(venue_order_ids)),
-            ),
-        ),
-    )
-
-
-def assign_position(conn: Connection, order_ids: Collection[UUID], position_id: UUID) -> None:
-    """Say to which position orders belong: the entry, and the protection that came with it."""
-    siblings = select(orders.c.submission_id).where(orders.c.id.in_(list(order_ids)))
-    conn.execute(
-        update(orders)
-        .where(orders.c.submission_id.in_(siblings), orders.c.position_id.is_(None))
-        .values(position_id=position_id)
     )
 
 

@@ -1,4 +1,4 @@
-"""Fills, cash flows, and the positions that are folded from them."""
+"""Positions: rows that are folded from fills, marked with prices, and explained by events."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from agentwhere_core.domain.enums import ExitReason, OrderSide, PositionStatus, Side, Venue
-from agentwhere_core.domain.ids import new_id
-from agentwhere_core.domain.trade import (
-    AccountState,
-    CashFlow,
-    Fill,
-    Position,
-    VenueAccount,
-)
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -26,42 +17,29 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
-    exists,
     func,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from agentwhere_store.rows import insert_ignoring_known, json_safe
+from agentwhere_core.domain.enums import (
+    ExitReason,
+    PositionStatus,
+    Side,
+    Venue,
+)
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.trade import (
+    AccountState,
+    Position,
+)
+from agentwhere_store.rows import json_safe
 from agentwhere_store.tables.trading import (
-    cash_flows,
-    deployments,
-    fills,
-    orders,
     position_events,
     positions,
     venue_accounts,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFill:
-    """A fill with its row's id and the order it belongs to."""
-
-    id: UUID
-    order_id: UUID | None
-    position_id: UUID | None
-    fill: Fill
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedAccount:
-    """An account that must be compared with its venue, and since when its fills are wanted."""
-
-    account: VenueAccount
-    agent_id: UUID
-    fills_since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +51,6 @@ class Mark:
     unrealized_pnl_usd: Decimal
     best_price: Decimal | None
     liquidation_price: Decimal | None
-
-
-def watched_accounts(conn: Connection, venues: Collection[Venue]) -> list[WatchedAccount]:
-    """Return enabled accounts that ever had an order or hold a position, at the given venues."""
-    engaged = exists().where(orders.c.account_id == venue_accounts.c.id)
-    rows = conn.execute(
-        select(venue_accounts, deployments.c.agent_id)
-        .join(deployments, deployments.c.id == venue_accounts.c.deployment_id)
-        .where(
-            venue_accounts.c.venue.in_([venue.value for venue in venues]),
-            venue_accounts.c.is_enabled,
-            engaged,
-        )
-        .order_by(venue_accounts.c.id)
-    )
-    return [
-        WatchedAccount(
-            account=VenueAccount(
-                id=row.id,
-                deployment_id=row.deployment_id,
-                venue=Venue(row.venue),
-                address=row.address,
-                signer_address=row.signer_address,
-                key_name=row.key_name,
-                is_enabled=row.is_enabled,
-            ),
-            agent_id=row.agent_id,
-            fills_since=row.fills_since or row.created_at,
-        )
-        for row in rows
-    ]
 
 
 def save_account_state(conn: Connection, account_id: UUID, state: AccountState) -> None:
@@ -119,133 +66,20 @@ def save_account_state(conn: Connection, account_id: UUID, state: AccountState) 
     )
 
 
-def insert_fills(
-    conn: Connection, account_id: UUID, new: Sequence[Fill], read_until: datetime, now: datetime
-) -> int:
-    """Store fills that are not known yet, linked to our orders, and remember how far was read."""
-    by_client: dict[str, UUID] = {}
-    by_venue_id: dict[str, UUID] = {}
-    rows = conn.execute(
-        select(orders.c.id, orders.c.client_id, orders.c.venue_order_id).where(
-            orders.c.account_id == account_id,
-            orders.c.client_id.in_([f.client_id for f in new if f.client_id])
-            | orders.c.venue_order_id.in_([f.venue_order_id for f in new]),
-        )
+def positions_in(conn: Connection, account_id: UUID, token: str) -> list[Position]:
+    """Return all positions that an account ever had in a token, oldest first."""
+    found = _positions(
+        conn, and_(positions.c.account_id == account_id, positions.c.token_symbol == token)
     )
-    for row in rows:
-        by_client[row.client_id] = row.id
-        if row.venue_order_id:
-            by_venue_id[row.venue_order_id] = row.id
-    count = insert_ignoring_known(
-        conn,
-        fills,
-        [
-            {
-                "id": new_id(),
-                "venue": fill.venue.value,
-                "account_id": account_id,
-                "fill_id": fill.fill_id,
-                "venue_order_id": fill.venue_order_id,
-                "client_id": fill.client_id,
-                "order_id": by_client.get(fill.client_id or "")
-                or by_venue_id.get(fill.venue_order_id),
-                "token_symbol": fill.token,
-                "market_name": fill.market_name,
-                "side": fill.side.value,
-                "size": fill.size,
-                "price": fill.price,
-                "fee_usd": fill.fee_usd,
-                "closed_pnl_usd": fill.closed_pnl_usd,
-                "is_liquidation": fill.is_liquidation,
-                "raw": json_safe(fill.raw),
-                "at": fill.at,
-                "recorded_at": now,
-            }
-            for fill in new
-        ],
-        known_by=("venue", "account_id", "fill_id"),
-    )
-    conn.execute(
-        update(venue_accounts)
-        .where(venue_accounts.c.id == account_id)
-        .values(fills_since=read_until)
-    )
-    return count
+    return sorted(found, key=lambda position: (position.opened_at, position.id))
 
 
-def insert_cash_flows(
-    conn: Connection, account_id: UUID, new: Sequence[CashFlow], now: datetime
-) -> int:
-    """Store cash flows that are not known yet, funding linked to the position that was open then."""
-    count = insert_ignoring_known(
-        conn,
-        cash_flows,
-        [
-            {
-                "id": new_id(),
-                "venue": flow.venue.value,
-                "account_id": account_id,
-                "reference": flow.reference,
-                "kind": flow.kind,
-                "token_symbol": flow.token,
-                "amount_usd": flow.amount_usd,
-                "at": flow.at,
-                "recorded_at": now,
-            }
-            for flow in new
-        ],
-        known_by=("venue", "account_id", "reference"),
-    )
-    if count:
-        conn.execute(
-            update(cash_flows)
-            .where(
-                cash_flows.c.account_id == account_id,
-                cash_flows.c.position_id.is_(None),
-                cash_flows.c.kind == "FUNDING",
-                positions.c.account_id == cash_flows.c.account_id,
-                positions.c.token_symbol == cash_flows.c.token_symbol,
-                positions.c.opened_at <= cash_flows.c.at,
-                func.coalesce(positions.c.closed_at, func.now()) >= cash_flows.c.at,
-            )
-            .values(position_id=positions.c.id)
-        )
-        _refresh_funding(conn, account_id)
-    return count
-
-
-def _refresh_funding(conn: Connection, account_id: UUID) -> None:
-    total = (
-        select(func.coalesce(func.sum(cash_flows.c.amount_usd), 0))
-        .where(cash_flows.c.position_id == positions.c.id)
-        .scalar_subquery()
-    )
+def intend_exit(conn: Connection, position_id: UUID, reason: ExitReason, now: datetime) -> None:
+    """Keep why a position is about to be closed, before anything is sent."""
     conn.execute(
         update(positions)
-        .where(positions.c.account_id == account_id, positions.c.status == "OPEN")
-        .values(funding_usd=total)
-    )
-
-
-def unassigned_fills(conn: Connection, account_id: UUID) -> dict[str, list[StoredFill]]:
-    """Return fills that no position has taken up yet, by token, oldest first."""
-    found: dict[str, list[StoredFill]] = {}
-    for stored in _fills(
-        conn, and_(fills.c.account_id == account_id, fills.c.position_id.is_(None))
-    ):
-        found.setdefault(stored.fill.token, []).append(stored)
-    return found
-
-
-def fills_of_position(conn: Connection, position_id: UUID) -> list[StoredFill]:
-    """Return a position's fills, oldest first."""
-    return _fills(conn, fills.c.position_id == position_id)
-
-
-def assign_fills(conn: Connection, fill_ids: Collection[UUID], position_id: UUID) -> None:
-    """Say to which position fills belong."""
-    conn.execute(
-        update(fills).where(fills.c.id.in_(list(fill_ids))).values(position_id=position_id)
+        .where(positions.c.id == position_id, positions.c.status == PositionStatus.OPEN.value)
+        .values(exit_reason=reason.value, updated_at=now)
     )
 
 
@@ -407,35 +241,6 @@ def _positions(
             closed_at=row.closed_at,
             exit_price=row.exit_price,
             exit_reason=ExitReason(row.exit_reason) if row.exit_reason else None,
-        )
-        for row in rows
-    ]
-
-
-def _fills(conn: Connection, condition: ColumnElement[bool]) -> list[StoredFill]:
-    rows = conn.execute(select(fills).where(condition).order_by(fills.c.at, fills.c.fill_id))
-    return [
-        StoredFill(
-            id=row.id,
-            order_id=row.order_id,
-            position_id=row.position_id,
-            fill=Fill(
-                venue=Venue(row.venue),
-                account_id=row.account_id,
-                fill_id=row.fill_id,
-                venue_order_id=row.venue_order_id,
-                client_id=row.client_id,
-                token=row.token_symbol,
-                market_name=row.market_name,
-                side=OrderSide(row.side),
-                size=row.size,
-                price=row.price,
-                fee_usd=row.fee_usd,
-                closed_pnl_usd=row.closed_pnl_usd,
-                at=row.at,
-                is_liquidation=row.is_liquidation,
-                raw=row.raw,
-            ),
         )
         for row in rows
     ]

@@ -9,14 +9,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection, exists, select
+from sqlalchemy.dialects.postgresql import insert
+
 from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Venue
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import PolicyDecision, RoutingConfig, RoutingDecision
-from sqlalchemy import Connection, exists, select
-from sqlalchemy.dialects.postgresql import insert
-
 from agentwhere_store.rows import insert_ignoring_known, json_safe
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import kill_switches

@@ -1,0 +1,307 @@
+"""Fills and cash flows: what really happened at the venues, stored once and linked to our orders and positions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from agentwhere_core.domain.enums import OrderPurpose, OrderSide, Venue
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.trade import CashFlow, Fill, VenueAccount
+from agentwhere_store.rows import insert_ignoring_known, json_safe
+from agentwhere_store.tables.ideas import signals
+from agentwhere_store.tables.trading import (
+    cash_flows,
+    deployments,
+    fills,
+    orders,
+    positions,
+    venue_accounts,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedAccount:
+    """An account that must be compared with its venue, and since when its fills and cash flows are wanted."""
+
+    account: VenueAccount
+    agent_id: UUID
+    fills_since: datetime
+    flows_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a position came from: its entry order's signal, leverage and the protection sent with it."""
+
+    signal_id: UUID | None
+    leverage: Decimal
+    stop_loss_price: Decimal | None
+    take_profit_price: Decimal | None
+    trailing_activation_pct: Decimal | None
+    trailing_distance_pct: Decimal | None
+    max_holding_h: Decimal | None
+
+    @classmethod
+    def outside(cls) -> Provenance:
+        """Return the origin of a position that no order of ours opened: no signal, no protection."""
+        return cls(
+            signal_id=None,
+            leverage=Decimal(1),
+            stop_loss_price=None,
+            take_profit_price=None,
+            trailing_activation_pct=None,
+            trailing_distance_pct=None,
+            max_holding_h=None,
+        )
+
+
+def watched_accounts(conn: Connection, venues: Collection[Venue]) -> list[WatchedAccount]:
+    """Return enabled accounts that ever had an order or hold a position, at the given venues."""
+    engaged = exists().where(orders.c.account_id == venue_accounts.c.id)
+    newest_flow = (
+        select(func.max(cash_flows.c.at))
+        .where(cash_flows.c.account_id == venue_accounts.c.id)
+        .scalar_subquery()
+    )
+    rows = conn.execute(
+        select(venue_accounts, deployments.c.agent_id, newest_flow.label("newest_flow"))
+        .join(deployments, deployments.c.id == venue_accounts.c.deployment_id)
+        .where(
+            venue_accounts.c.venue.in_([venue.value for venue in venues]),
+            venue_accounts.c.is_enabled,
+            engaged,
+        )
+        .order_by(venue_accounts.c.id)
+    )
+    return [
+        WatchedAccount(
+            account=VenueAccount(
+                id=row.id,
+                deployment_id=row.deployment_id,
+                venue=Venue(row.venue),
+                address=row.address,
+                signer_address=row.signer_address,
+                key_name=row.key_name,
+                is_enabled=row.is_enabled,
+            ),
+            agent_id=row.agent_id,
+            fills_since=row.fills_since or row.created_at,
+            flows_since=row.newest_flow or row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def insert_fills(
+    conn: Connection, account_id: UUID, new: Sequence[Fill], now: datetime
+) -> frozenset[str]:
+    """Store fills that are not known yet, linked to our orders; return the tokens that they concern."""
+    if not new:
+        return frozenset()
+    ours = conn.execute(
+        select(orders.c.id, orders.c.client_id, orders.c.venue_order_id).where(
+            orders.c.account_id == account_id,
+            or_(
+                orders.c.client_id.in_([fill.client_id for fill in new if fill.client_id]),
+                orders.c.venue_order_id.in_([fill.venue_order_id for fill in new]),
+            ),
+        )
+    ).all()
+    by_name = {row.client_id: row.id for row in ours}
+    by_number = {row.venue_order_id: row.id for row in ours}
+    statement = insert(fills).values(
+        [
+            {
+                "id": new_id(),
+                "venue": fill.venue.value,
+                "account_id": account_id,
+                "fill_id": fill.fill_id,
+                "venue_order_id": fill.venue_order_id,
+                "client_id": fill.client_id,
+                "order_id": by_name.get(fill.client_id or "") or by_number.get(fill.venue_order_id),
+                "token_symbol": fill.token,
+                "market_name": fill.market_name,
+                "side": fill.side.value,
+                "size": fill.size,
+                "price": fill.price,
+                "fee_usd": fill.fee_usd,
+                "closed_pnl_usd": fill.closed_pnl_usd,
+                "is_liquidation": fill.is_liquidation,
+                "raw": json_safe(fill.raw),
+                "at": fill.at,
+                "recorded_at": now,
+            }
+            for fill in new
+        ]
+    )
+    fresh = conn.execute(
+        statement.on_conflict_do_nothing(
+            index_elements=["venue", "account_id", "fill_id"]
+        ).returning(fills.c.token_symbol)
+    ).scalars()
+    tokens = frozenset(fresh)
+    conn.execute(
+        update(venue_accounts)
+        .where(venue_accounts.c.id == account_id)
+        .values(fills_since=max(fill.at for fill in new))
+    )
+    return tokens
+
+
+def insert_cash_flows(
+    conn: Connection, account_id: UUID, new: Sequence[CashFlow], now: datetime
+) -> int:
+    """Store cash flows that are not known yet, funding linked to the position that was open then."""
+    count = insert_ignoring_known(
+        conn,
+        cash_flows,
+        [
+            {
+                "id": new_id(),
+                "venue": flow.venue.value,
+                "account_id": account_id,
+                "reference": flow.reference,
+                "kind": flow.kind,
+                "token_symbol": flow.token,
+                "amount_usd": flow.amount_usd,
+                "at": flow.at,
+                "recorded_at": now,
+            }
+            for flow in new
+        ],
+        known_by=("venue", "account_id", "reference"),
+    )
+    if count:
+        conn.execute(
+            update(cash_flows)
+            .where(
+                cash_flows.c.account_id == account_id,
+                cash_flows.c.position_id.is_(None),
+                cash_flows.c.kind == "FUNDING",
+                positions.c.account_id == cash_flows.c.account_id,
+                positions.c.token_symbol == cash_flows.c.token_symbol,
+                positions.c.opened_at <= cash_flows.c.at,
+                func.coalesce(positions.c.closed_at, func.now()) >= cash_flows.c.at,
+            )
+            .values(position_id=positions.c.id)
+        )
+        _refresh_funding(conn, account_id)
+    return count
+
+
+def fills_in(conn: Connection, account_id: UUID, token: str) -> list[Fill]:
+    """Return all fills of an account in a token, oldest first."""
+    rows = conn.execute(
+        select(fills)
+        .where(fills.c.account_id == account_id, fills.c.token_symbol == token)
+        .order_by(fills.c.at, fills.c.fill_id)
+    )
+    return [_fill(row) for row in rows]
+
+
+def assign_fills(
+    conn: Connection, account_id: UUID, fill_ids: Collection[str], position_id: UUID
+) -> None:
+    """Say to which position fills, and the orders they came from, belong."""
+    belonging = and_(
+        fills.c.account_id == account_id,
+        fills.c.fill_id.in_(list(fill_ids)),
+        fills.c.position_id.is_(None),
+    )
+    submitted = (
+        select(orders.c.submission_id)
+        .join(fills, fills.c.order_id == orders.c.id)
+        .where(belonging, orders.c.submission_id.is_not(None))
+    )
+    conn.execute(
+        update(orders)
+        .where(orders.c.submission_id.in_(submitted), orders.c.position_id.is_(None))
+        .values(position_id=position_id)
+    )
+    conn.execute(update(fills).where(belonging).values(position_id=position_id))
+
+
+def provenance(conn: Connection, account_id: UUID, fill_ids: Collection[str]) -> Provenance | None:
+    """Return what the entry order behind these fills says, or None if no order of ours made them."""
+    entry = conn.execute(
+        select(orders.c.submission_id, orders.c.leverage, signals)
+        .join(fills, fills.c.order_id == orders.c.id)
+        .join(signals, signals.c.id == orders.c.signal_id)
+        .where(
+            fills.c.account_id == account_id,
+            fills.c.fill_id.in_(list(fill_ids)),
+            orders.c.purpose == OrderPurpose.ENTRY.value,
+        )
+        .order_by(fills.c.at)
+        .limit(1)
+    ).one_or_none()
+    if entry is None:
+        return None
+    siblings = conn.execute(
+        select(orders.c.purpose, orders.c.trigger_price).where(
+            orders.c.submission_id == entry.submission_id
+        )
+    )
+    triggers: dict[str, Decimal | None] = {row.purpose: row.trigger_price for row in siblings}
+    return Provenance(
+        signal_id=entry.id,
+        leverage=entry.leverage,
+        stop_loss_price=triggers.get(OrderPurpose.STOP_LOSS.value),
+        take_profit_price=triggers.get(OrderPurpose.TAKE_PROFIT.value),
+        trailing_activation_pct=entry.trailing_activation_pct,
+        trailing_distance_pct=entry.trailing_distance_pct,
+        max_holding_h=entry.max_holding_h,
+    )
+
+
+def purposes_of_fills(
+    conn: Connection, account_id: UUID, fill_ids: Collection[str]
+) -> dict[str, OrderPurpose | None]:
+    """Return why each fill happened: the purpose of its order, or None if the order is not ours."""
+    rows = conn.execute(
+        select(fills.c.fill_id, orders.c.purpose)
+        .outerjoin(orders, orders.c.id == fills.c.order_id)
+        .where(fills.c.account_id == account_id, fills.c.fill_id.in_(list(fill_ids)))
+    )
+    return {row.fill_id: OrderPurpose(row.purpose) if row.purpose else None for row in rows}
+
+
+def _refresh_funding(conn: Connection, account_id: UUID) -> None:
+    total = (
+        select(func.coalesce(func.sum(cash_flows.c.amount_usd), 0))
+        .where(cash_flows.c.position_id == positions.c.id)
+        .scalar_subquery()
+    )
+    conn.execute(
+        update(positions)
+        .where(positions.c.account_id == account_id, positions.c.status == "OPEN")
+        .values(funding_usd=total)
+    )
+
+
+def _fill(row: Any) -> Fill:
+    return Fill(
+        venue=Venue(row.venue),
+        account_id=row.account_id,
+        fill_id=row.fill_id,
+        venue_order_id=row.venue_order_id,
+        client_id=row.client_id,
+        token=row.token_symbol,
+        market_name=row.market_name,
+        side=OrderSide(row.side),
+        size=row.size,
+        price=row.price,
+        fee_usd=row.fee_usd,
+        closed_pnl_usd=row.closed_pnl_usd,
+        at=row.at,
+        is_liquidation=row.is_liquidation,
+        raw=row.raw,
+    )
