@@ -16,10 +16,12 @@ Service modules give routes relative to their prefix.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import logging
 import os
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import uvicorn
 from starlette.applications import Starlette
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _TICK_S = 1.0
+_BACKLOG = 256
+_log = logging.getLogger(__name__)
 _connections: dict[tuple[str, int], asyncio.Transport] = {}
 
 
@@ -88,11 +92,16 @@ def create_app(world: World) -> Starlette:
 
 
 def run(port: int, home: Path, seed: int) -> None:
-    """Serve a world on 127.0.0.1 until the process is told to stop."""
+    """Serve a world on 127.0.0.1 until the process is told to stop.
+
+    Raises
+    ------
+    SystemExit
+        If another simulator uses the home, or another process the port.
+    """
+    lock = _claim(home)
     world = World(home, seed)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener = _listen(port)
     host, bound_port = listener.getsockname()
     print(  # noqa: T201 - tells people and tests where it listens
         f"simulated world on http://{host}:{bound_port}, memory in {home}", flush=True
@@ -108,12 +117,42 @@ def run(port: int, home: Path, seed: int) -> None:
         timeout_keep_alive=30,
     )
     uvicorn.Server(config).run(sockets=[listener])
+    lock.close()
+
+
+def _claim(home: Path) -> TextIO:
+    home.mkdir(parents=True, exist_ok=True)
+    lock = (home / "world.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SystemExit(
+            f"another simulator uses {home}; stop it, or give this one another --home"
+        ) from None
+    return lock
+
+
+def _listen(port: int) -> socket.socket:
+    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say they are TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise SystemExit(
+            f"cannot listen on port {port} ({error.strerror}); choose another --port"
+        ) from None
+    listener.listen(_BACKLOG)
+    return listener
 
 
 async def _beat(world: World) -> None:
     while True:
         await asyncio.sleep(_TICK_S)
-        world.tick()
+        try:
+            world.tick()
+        except Exception:
+            _log.exception("the simulated world could not do what time made due; next try in 1 s")
 
 
 async def _reply_by_fault(_request: Request, error: Exception) -> Response:

@@ -32,6 +32,7 @@ _ORACLE_FEE_USD = Decimal("0.1")
 _LIQUIDATION_MARGIN_PCT = 25
 _MAX_COLLATERAL_PCT = 25
 _DEFAULT_PAGE = 100
+_ARGUMENTS = {"first", "skip", "orderBy", "orderDirection", "subgraphError"}
 _HALF_SPREAD_BPS = {
     "crypto": "1.5",
     "forex": "0.4",
@@ -106,6 +107,10 @@ class _Service:
             )
 
     def _resolve(self, field: Field) -> Any:
+        unknown = set(field.arguments) - _ARGUMENTS
+        if field.name == "pairs" and unknown:
+            names = ", ".join(sorted(unknown))
+            raise GraphQLError(f"the simulated subgraph does not filter pairs by {names}")
         match field.name:
             case "pairs":
                 skip, first = (
@@ -128,8 +133,8 @@ class _Service:
                 )
             case "trades" | "orders" | "limits":
                 return []
-            case unknown:
-                raise GraphQLError(f"Type `Query` has no field `{unknown}`")
+            case other:
+                raise GraphQLError(f"Type `Query` has no field `{other}`")
 
     def _entity(self, pair: OstiumPair) -> dict[str, Any]:
         long_oi, short_oi = self._quotes.open_interest(pair)

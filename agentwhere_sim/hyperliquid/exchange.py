@@ -8,12 +8,13 @@ other; a scheduled cancel keeps its delay and fires by the simulated clock.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from agentwhere_sim.hyperliquid import signing
+from agentwhere_sim.hyperliquid import signing, wire
 from agentwhere_sim.hyperliquid.engine import Wish
 from agentwhere_sim.hyperliquid.ledger import KEPT_NONCES
 from agentwhere_sim.universe import hyperliquid_markets
@@ -65,10 +66,13 @@ def open_envelope(payload: Any) -> Envelope:
         if not isinstance(action["type"], str) or not isinstance(nonce, int):
             raise UnreadableError
         if action["type"] == "approveAgent":
+            if action["nonce"] != nonce:
+                raise UnreadableError
             signer = signing.approve_agent_signer(action, signature)
         else:
-            signer = signing.l1_signer(action, nonce, vault, expires_after, signature)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            packed = wire.repacked(action)
+            signer = signing.l1_signer(packed, nonce, vault, expires_after, signature)
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UnreadableError from error
     return Envelope(action, nonce, signer, vault, expires_after)
 
@@ -162,7 +166,8 @@ class Exchange:
 
     def _cancel_by_cloid(self, address: str, envelope: Envelope) -> Any:
         wanted = [
-            (int(cancel["asset"]), str(cancel["cloid"])) for cancel in envelope.action["cancels"]
+            (int(cancel["asset"]), str(cancel["cloid"]).lower())
+            for cancel in envelope.action["cancels"]
         ]
         return self._cancel_all(address, wanted)
 
@@ -264,5 +269,13 @@ def _wish(order: Mapping[str, Any]) -> Wish:
         trigger_px=Decimal(trigger["triggerPx"]) if trigger else None,
         is_market=bool(trigger and trigger["isMarket"]),
         tpsl=trigger["tpsl"] if trigger else None,
-        cloid=order.get("c"),
+        cloid=_cloid(order.get("c")),
     )
+
+
+def _cloid(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"0x[0-9a-fA-F]{32}", text):
+        raise UnreadableError
+    return text.lower()

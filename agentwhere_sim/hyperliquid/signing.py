@@ -1,8 +1,9 @@
 """Who signed a request: recover the signer's address from the action's signature.
 
-Trading actions ("L1 actions") are hashed as keccak(msgpack(action) + nonce + vault + expiry), wrapped into a phantom
-agent with source "b" (everything that is not mainnet) and signed as EIP-712 typed data. Account actions are EIP-712
-typed data of their own fields. The action is packed exactly as it came: the order of keys is part of the message.
+Trading actions ("L1 actions") are hashed as keccak(msgpack(action) + nonce + vault + expiry), wrapped
+into a phantom agent with source "b" (everything that is not mainnet) and signed as EIP-712 typed
+data. Account actions are EIP-712 typed data of their own fields, for the chain "Testnet".
+The order of an action's keys and the writing of its numbers are part of the message; see ``wire``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_TESTNET = "Testnet"
 _TESTNET_SOURCE = "b"
 _ZERO_ADDRESS = "0x" + "00" * 20
 _DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
@@ -69,10 +71,7 @@ def l1_signer(
 def approve_agent_signer(action: Mapping[str, Any], signature: Mapping[str, Any]) -> str:
     """Recover who approved an agent wallet. Raises ``KeyError`` or ``ValueError`` if a field is missing or unfit."""
     name, fields = _APPROVE_AGENT
-    values = [
-        action.get("agentName") or "" if field == "agentName" else action[field]
-        for field, _ in fields
-    ]
+    values = [_TESTNET, action["agentAddress"], action.get("agentName") or "", action["nonce"]]
     domain = _domain_hash("HyperliquidSignTransaction", int(action["signatureChainId"], 16))
     return _recover(domain, _struct_hash(name, fields, values), signature)
 

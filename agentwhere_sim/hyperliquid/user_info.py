@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentwhere_sim.hyperliquid import rules
 from agentwhere_sim.hyperliquid.ledger import OPEN, WAITING, Fill, Order, digest
-from agentwhere_sim.universe import hyperliquid_markets
+from agentwhere_sim.universe import hyperliquid_by_name, hyperliquid_markets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +33,8 @@ class UserInfo:
         self._margins = margins
         self.questions: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "clearinghouseState": self._state,
+            "spotClearinghouseState": lambda _question: {"balances": []},
+            "activeAssetData": self._active_asset,
             "openOrders": self._open_orders,
             "frontendOpenOrders": self._frontend_open_orders,
             "historicalOrders": self._historical_orders,
@@ -60,6 +62,22 @@ class UserInfo:
             "time": now_ms,
         }
 
+    def _active_asset(self, question: Mapping[str, Any]) -> Any:
+        address, now_ms = _user(question), self._world.now_ms()
+        market = hyperliquid_by_name()[question["coin"]]
+        leverage, is_cross = self._margins.leverage(address, market)
+        mark = self._quotes.mid(market, now_ms)
+        available = rules.usd(self._margins.withdrawable(address, now_ms))
+        most = rules.text(rules.floor_size(available * leverage / mark, market.sz_decimals))
+        return {
+            "user": address,
+            "coin": market.name,
+            "leverage": {"type": "cross" if is_cross else "isolated", "value": leverage},
+            "maxTradeSzs": [most, most],
+            "availableToTrade": [rules.text(available)] * 2,
+            "markPx": rules.text(mark),
+        }
+
     def _open_orders(self, question: Mapping[str, Any]) -> Any:
         orders = reversed(self._ledger.live_orders(_user(question)))
         return [_brief(order) for order in orders if order.status == OPEN]
@@ -73,7 +91,9 @@ class UserInfo:
         return [self._with_status(order) for order in list(orders)[:_MOST_FILLS]]
 
     def _order_status(self, question: Mapping[str, Any]) -> Any:
-        order = self._ledger.order_of(_user(question), question["oid"])
+        wanted = question["oid"]
+        reference = wanted.lower() if isinstance(wanted, str) else int(wanted)
+        order = self._ledger.order_of(_user(question), reference)
         if order is None:
             return {"status": "unknownOid"}
         return {"status": "order", "order": self._with_status(order)}

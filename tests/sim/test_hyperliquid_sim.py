@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -215,10 +218,28 @@ def test_a_wrong_signature_looks_like_an_unknown_user(venue: Venue) -> None:
     assert refused["response"] == f"User or API Wallet {stranger.address.lower()} does not exist."
 
 
-def test_a_changed_order_of_keys_breaks_the_signature(venue: Venue) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda order: dict(reversed(order.items())),
+        lambda order: order | {"p": "90000.0"},
+        lambda order: order | {"s": "0.010"},
+    ],
+)
+def test_what_is_not_signed_in_the_venues_own_writing_seems_to_be_signed_by_a_stranger(
+    venue: Venue, change: Any
+) -> None:
+    order = {"a": BTC, "b": True, "p": "90000", "s": "0.01", "r": False, "t": RESTING}
+    refused = venue.send({"type": "order", "orders": [change(order)], "grouping": "na"})
+    assert refused["response"].endswith("does not exist.")
+    accepted = venue.send({"type": "order", "orders": [order], "grouping": "na"})
+    assert accepted["status"] == "ok"
+
+
+def test_the_order_of_keys_on_the_way_does_not_matter(venue: Venue) -> None:
     action = {"type": "cancel", "cancels": [{"a": 0, "o": 1}]}
     swapped = {"cancels": action["cancels"], "type": "cancel"}
-    assert venue.send(action, tamper={"action": swapped})["status"] == "err"
+    assert venue.send(action, tamper={"action": swapped})["status"] == "ok"
 
 
 def test_a_nonce_is_used_once(venue: Venue) -> None:
@@ -464,6 +485,15 @@ def test_accepted_orders_survive_a_kill(own_sim: Simulator) -> None:
     assert info.user_state(WALLET.address)["assetPositions"] == before["assetPositions"]
     own_sim.control("prices", BTC="94000")
     assert info.user_state(WALLET.address)["assetPositions"] == []
+
+
+def test_two_simulators_never_share_a_home(own_sim: Simulator) -> None:
+    command = [sys.executable, "-m", "agentwhere_sim", "--port", "0", "--home", str(own_sim.home)]
+    second = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1
+    assert "another simulator uses" in second.stderr
 
 
 def test_control_shows_every_accepted_order(venue: Venue) -> None:

@@ -61,7 +61,14 @@ def test_the_subgraph_pages_like_a_subgraph(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{ pairs { nonsense } }", "{ nonsense { id } }", "{ pairs { id", "mutation"]
+    "text",
+    [
+        "{ pairs { nonsense } }",
+        "{ pairs(where: {id_gt: 3}) { id } }",
+        "{ nonsense { id } }",
+        "{ pairs { id",
+        "mutation",
+    ],
 )
 def test_a_wrong_query_gets_errors_not_data(sim: Simulator, text: str) -> None:
     assert set(query(sim, text)) == {"errors"}
