@@ -45,7 +45,7 @@ def prepare_post_text(text: str, max_chars: int = MAX_POST_CHARS) -> str:
     NFKC form; zero-width, bidirectional, control, private and other invisible characters removed; runs of blanks
     collapsed; at most ``max_chars`` characters.
     """
-    normal = unicodedata.normalize("NFKC", text[: max_chars * 8])
+    normal = unicodedata.normalize("NFKC", text[: max_chars * 4])
     visible = "".join(
         character
         for character in _VARIATION_SELECTORS.sub("", normal)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,8 @@ from agentwhere_core.llm.schema import (
     ProposedTrade,
     parse_answer,
 )
+from agentwhere_core.sources.feeds import FeedClient
+from agentwhere_core.sources.x import XClient
 from agentwhere_core.what.classify import accept_mentions, names, to_classification
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -156,6 +159,39 @@ def test_an_address_that_is_no_model_abstains(sim: Any) -> None:
     with LLMClient(f"{sim.url}/hyperliquid", "a-key", "any", max_retries=0) as client:
         outcome = client.classify(post("Long $BTC"), "x:tester")
     assert outcome.reason is Reason.CLASSIFIER_UNAVAILABLE
+
+
+def test_the_sample_posts_become_the_trades_that_they_mean(sim: Any) -> None:
+    read: list[tuple[str, str, Side]] = []
+    refused: set[tuple[str, Reason]] = set()
+    with (
+        httpx.Client(timeout=5, trust_env=False) as http,
+        LLMClient(f"{sim.url}/llm/v1", "a-key", "sim/careful-analyst") as client,
+    ):
+        x, feeds = XClient(f"{sim.url}/x", "a-token", http), FeedClient(http)
+        texts = {
+            name: feeds.fetch(f"{sim.url}/feeds/{name}.xml").posts
+            for name in ("deepvalue-research", "macro-notes")
+        } | {
+            name: x.fetch_posts(x.resolve_user(name).id).posts
+            for name in ("onchain_olga", "macro_maven", "perp_pete", "hype_harry")
+        }
+        for name, found in texts.items():
+            for each in (post(fetched.text) for fetched in found):
+                classification = to_classification(each, client.classify(each, name), LISTED)
+                read += [(name, mention.token, mention.side) for mention in classification.mentions]
+                refused |= set(classification.refusals)
+    assert sorted(read) == [
+        ("deepvalue-research", "BTC", Side.LONG),
+        ("macro-notes", "XAU", Side.LONG),
+        ("macro_maven", "XAU", Side.LONG),
+        ("onchain_olga", "BTC", Side.LONG),
+        ("onchain_olga", "DOGE", Side.SHORT),
+        ("onchain_olga", "ETH", Side.LONG),
+        ("perp_pete", "DOGE", Side.LONG),
+        ("perp_pete", "SOL", Side.SHORT),
+    ]
+    assert refused == {("WAGMICAT", Reason.TOKEN_NOT_LISTED)}
 
 
 # From an answer to a classification
