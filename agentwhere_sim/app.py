@@ -151,7 +151,7 @@ async def _beat(world: World) -> None:
         await asyncio.sleep(_TICK_S)
         try:
             world.tick()
-        except Exception:
+        except Exception:  # noqa: BLE001 - the edge of a process; recorded
             _log.exception("the simulated world could not do what time made due; next try in 1 s")
 
 

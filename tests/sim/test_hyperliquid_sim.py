@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ BTC, ETH, SOL = 0, 1, 5
 MARKET = {"limit": {"tif": "Ioc"}}
 RESTING = {"limit": {"tif": "Gtc"}}
 HOUR_S = 3600
+RECORDINGS = Path(__file__).parents[2].parent / "shared" / "data" / "hyperliquid"
 
 
 @dataclass
@@ -132,6 +134,42 @@ def test_a_fill_costs_the_taker_fee_and_moves_the_account(venue: Venue) -> None:
     expected = 10_000 - fee + float(position["unrealizedPnl"])
     assert float(state["marginSummary"]["accountValue"]) == pytest.approx(expected, abs=1e-5)
     assert float(position["liquidationPx"]) > 3500
+
+
+@pytest.mark.parametrize(
+    ("recording", "dropped_since"),
+    [
+        ("get_user_state", {"maxTradeSzs"}),
+        ("get_user_fills", set()),
+        ("get_open_orders", set()),
+        ("get_l2_snapshot", set()),
+        ("get_candles_snapshot", set()),
+        ("get_funding_history_None", set()),
+        ("user_funding_history_with_end_time", {"nSamples"}),
+        ("user_non_funding_ledger_updates_without_end_time", set()),
+        ("user_rate_limit", set()),
+        ("user_role", set()),
+    ],
+)
+def test_answers_have_the_fields_and_types_of_the_recordings(
+    venue: Venue, recording: str, dropped_since: set[str]
+) -> None:
+    path = RECORDINGS / f"{recording}.json"
+    if not path.is_file():
+        pytest.skip(f"the recordings are not beside the project: no {path}")
+    real = json.loads(path.read_text(encoding="utf-8"))[-1]
+    venue.exchange.market_open("BTC", True, 0.02)
+    venue.send_order(p="90000")
+    venue.sim.control("clock", advance_s=HOUR_S)
+    question = real["request"] | {"user": WALLET.address, "startTime": 0}
+    question.pop("endTime", None)
+    if "req" in question:
+        now = time.time_ns() // 1_000_000
+        question["req"] |= {"startTime": now - 3 * HOUR_S * 1000, "endTime": now}
+    if question["type"] == "fundingHistory":
+        question["startTime"] = time.time_ns() // 1_000_000 - 3 * HOUR_S * 1000
+    answer = venue.info.post("/info", question)
+    assert missing(real["response"], answer, dropped_since) == []
 
 
 def test_the_fields_of_an_account_are_those_of_the_venue(venue: Venue) -> None:
@@ -513,6 +551,21 @@ def test_a_request_that_cannot_be_read_burns_no_nonce(venue: Venue) -> None:
     body = {"action": action, "nonce": nonce, "signature": signature}
     assert venue.sim.http.post("/hyperliquid/exchange", json=body).status_code == 422
     assert venue.send({"type": "noop"}, nonce)["status"] == "ok"
+
+
+def missing(real: Any, ours: Any, dropped: set[str], where: str = "") -> list[str]:
+    """List the recorded fields that an answer lacks or gives another type; of a list, the first."""
+    if isinstance(real, dict):
+        gaps = [f"{where}.{name}" for name in real if name not in dropped and name not in ours]
+        for name in set(real) & set(ours):
+            gaps += missing(real[name], ours[name], dropped, f"{where}.{name}")
+        return gaps
+    if isinstance(real, list):
+        if real and not ours:
+            return [f"{where} is empty"]
+        return missing(real[0], ours[0], dropped, f"{where}[0]") if real else []
+    same = real is None or ours is None or type(real) is type(ours)
+    return [] if same else [f"{where}: {ours!r} is not like {real!r}"]
 
 
 def order_request(coin: str, is_buy: bool, sz: float, price: float, **options: Any) -> Any:
