@@ -189,7 +189,7 @@ def _perps_amount(delta: LedgerDelta, address: str) -> Decimal:
 
 
 def _sent_amount(delta: LedgerDelta, address: str) -> Decimal:
-    """Return the change by a ``send`` between wallets and builders' markets; only USDC of the main perpetuals counts."""
+    """Return the change by a ``send`` between wallets and markets; only USDC of the main perpetuals counts."""
     if delta.token != "USDC":
         return _ZERO
     amount = _field(delta, "amount")

@@ -37,8 +37,9 @@ class Authority:
 def order_action(specs: Sequence[OrderSpec]) -> Action:
     """Return the action that places ``specs``.
 
-    An entry followed by triggers is grouped so that the venue arms them when the entry fills (``normalTpsl``). Triggers
-    alone protect the position that exists, and change size with it (``positionTpsl``). All else is not grouped.
+    An entry followed by triggers is grouped so that the venue arms them when the entry fills (``normalTpsl``). All else
+    is not grouped: protection of a position that exists has the size that the ledger says, not whatever the
+    position becomes (``positionTpsl``).
 
     Raises
     ------
@@ -48,12 +49,8 @@ def order_action(specs: Sequence[OrderSpec]) -> Action:
     if not specs:
         raise InvariantError("an order request needs at least one order")
     protects = [spec.trigger_price is not None for spec in specs]
-    if all(protects):
-        grouping = "positionTpsl"
-    elif len(specs) > 1 and not protects[0] and all(protects[1:]):
-        grouping = "normalTpsl"
-    else:
-        grouping = "na"
+    is_protected_entry = len(specs) > 1 and not protects[0] and all(protects[1:])
+    grouping = "normalTpsl" if is_protected_entry else "na"
     return {"type": "order", "orders": [_order(spec) for spec in specs], "grouping": grouping}
 
 
