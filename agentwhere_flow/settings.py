@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     llm_base_url: str | None = None
     llm_model: str | None = None
     llm_batch: int = Field(default=200, ge=1)
+    llm_timeout_s: float = Field(default=30.0, gt=0)
     llm_concurrency: int = Field(default=4, ge=1, le=64)
     prompt_price_per_million_usd: Decimal | None = None
     completion_price_per_million_usd: Decimal | None = None

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
-from agentwhere_core.domain.errors import ConfigurationError, InvariantError
+from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
+from agentwhere_core.how.policy import policy_from_json, policy_to_json
 from agentwhere_store.rows import insert_ignoring_known
 from agentwhere_store.tables.ideas import agent_sources, agents, research_sources, x_accounts
 from agentwhere_store.tables.trading import deployments as deployment_table
 from agentwhere_store.tables.trading import policies, venue_accounts
-
-_POLICY = TypeAdapter(Policy)
-_RULES = frozenset(field.name for field in fields(Policy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +150,11 @@ def create_deployment(conn: Connection, deployment: Deployment, now: datetime) -
 def put_policy(conn: Connection, deployment_id: UUID, policy: Policy, now: datetime) -> None:
     """Write a deployment's policy; its version goes up by one with each write."""
     statement = insert(policies).values(
-        id=new_id(), deployment_id=deployment_id, rules=rules_of(policy), version=1, updated_at=now
+        id=new_id(),
+        deployment_id=deployment_id,
+        rules=policy_to_json(policy),
+        version=1,
+        updated_at=now,
     )
     conn.execute(
         statement.on_conflict_do_update(
@@ -168,7 +169,13 @@ def put_policy(conn: Connection, deployment_id: UUID, policy: Policy, now: datet
 
 
 def deployments(conn: Connection, agent_ids: Collection[UUID] | None = None) -> list[Deployment]:
-    """Return deployments of any status, with accounts and policy; of all agents if ``agent_ids`` is None."""
+    """Return deployments of any status, with accounts and policy; of all agents if ``agent_ids`` is None.
+
+    Raises
+    ------
+    ConfigurationError
+        If a policy holds a rule that this version does not know: trading without it would break a promise.
+    """
     query = select(deployment_table, policies.c.rules).outerjoin(
         policies, policies.c.deployment_id == deployment_table.c.id
     )
@@ -190,35 +197,11 @@ def deployments(conn: Connection, agent_ids: Collection[UUID] | None = None) -> 
             subscriber_wallet=row.subscriber_wallet,
             capital_usd=row.capital_usd,
             status=DeploymentStatus(row.status),
-            policy=policy_of(row.rules or {}),
+            policy=policy_from_json(row.rules or {}),
             accounts=tuple(by_deployment.get(row.id, ())),
         )
         for row in conn.execute(query.order_by(deployment_table.c.id))
     ]
-
-
-def rules_of(policy: Policy) -> dict[str, Any]:
-    """Return the rules of ``policy`` that differ from the default, as JSON values."""
-    rules = _POLICY.dump_python(policy, mode="json", exclude_defaults=True)
-    return {name: sorted(rule) if isinstance(rule, list) else rule for name, rule in rules.items()}
-
-
-def policy_of(rules: dict[str, Any]) -> Policy:
-    """Return the policy that `rules_of` made these rules from.
-
-    Raises
-    ------
-    InvariantError
-        If there is a rule that this version does not know: trading without it would break a promise.
-    """
-    if not rules:
-        return Policy()
-    if unknown := rules.keys() - _RULES:
-        raise InvariantError(
-            f"a policy holds rules that this version does not know: {', '.join(sorted(unknown))}; "
-            "upgrade Agent Where, or write the policy again"
-        )
-    return _POLICY.validate_python(rules)
 
 
 def _attach(conn: Connection, agent_id: UUID, sources: FollowedSources, now: datetime) -> None:

@@ -9,30 +9,24 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection, Uuid, cast, exists, func, select, true
 
-from agentwhere_core.domain.enums import DeploymentStatus
+from agentwhere_core.domain.enums import DeploymentStatus, OrderState, PolicyOutcome, PositionStatus
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import PolicyDecision
+from agentwhere_core.what.signals import SignalRefusal
 from agentwhere_store.routing import signal_from_row
 from agentwhere_store.rows import insert_ignoring_known, json_safe
 from agentwhere_store.tables.ideas import agents, signal_refusals, signals
-from agentwhere_store.tables.trading import deployments, policy_decisions
-
-
-@dataclass(frozen=True, slots=True)
-class SignalRefusal:
-    """Why an agent's posts on a token made no signal in a batch."""
-
-    agent_id: UUID
-    batch: str
-    token: str
-    reason: Reason
-    detail: str
-    source_post_ids: tuple[UUID, ...]
+from agentwhere_store.tables.trading import (
+    deployments,
+    orders,
+    policy_decisions,
+    positions,
+    venue_routing_history,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +79,13 @@ def insert_signals(conn: Connection, made: Sequence[Signal]) -> int:
     )
 
 
-def insert_refusals(conn: Connection, refused: Sequence[SignalRefusal], now: datetime) -> int:
+def insert_refusals(
+    conn: Connection,
+    agent_id: UUID,
+    batch: str,
+    refused: Sequence[SignalRefusal],
+    now: datetime,
+) -> int:
     """Store why there is no signal; each reason once per agent, token and batch. Return how many were new."""
     return insert_ignoring_known(
         conn,
@@ -93,12 +93,12 @@ def insert_refusals(conn: Connection, refused: Sequence[SignalRefusal], now: dat
         [
             {
                 "id": new_id(),
-                "agent_id": refusal.agent_id,
-                "batch": refusal.batch,
+                "agent_id": agent_id,
+                "batch": batch,
                 "token": refusal.token,
                 "reason": refusal.reason.value,
                 "detail": refusal.detail,
-                "source_post_ids": list(refusal.source_post_ids),
+                "source_post_ids": list(refusal.post_ids),
                 "created_at": now,
             }
             for refusal in refused
@@ -107,36 +107,41 @@ def insert_refusals(conn: Connection, refused: Sequence[SignalRefusal], now: dat
     )
 
 
-def live_tokens(conn: Connection, now: datetime) -> dict[UUID, frozenset[str]]:
-    """Return, by agent, the tokens on which it has a signal that has not expired."""
+def live_signals(conn: Connection, now: datetime) -> dict[UUID, dict[str, datetime]]:
+    """Return, by agent and token, when the last signal that has not expired will."""
     rows = conn.execute(
-        select(signals.c.agent_id, func.array_agg(signals.c.token.distinct(), type_=ARRAY(signals.c.token.type)))
+        select(signals.c.agent_id, signals.c.token, func.max(signals.c.expires_at))
         .where(signals.c.expires_at > now)
-        .group_by(signals.c.agent_id)
-    )  # fmt: skip
-    return {agent_id: frozenset(tokens) for agent_id, tokens in rows.tuples()}
+        .group_by(signals.c.agent_id, signals.c.token)
+    ).tuples()
+    live: dict[UUID, dict[str, datetime]] = {}
+    for agent_id, token, expires_at in rows:
+        live.setdefault(agent_id, {})[token] = expires_at
+    return live
 
 
 def used_posts(conn: Connection, since: datetime) -> set[UsedPost]:
-    """Return the posts that signals and refusals made after ``since`` rest on.
+    """Return the posts that signals and refusals made after ``since`` rest on, for or against.
 
     A refusal because of a recent signal uses nothing up: its posts count again when that signal has expired.
     """
-    concluded = (
-        select(signals.c.agent_id, signals.c.token, func.unnest(signals.c.source_post_ids))
-        .where(signals.c.created_at > since)
-        .union(
-            select(
-                signal_refusals.c.agent_id,
-                signal_refusals.c.token,
-                func.unnest(signal_refusals.c.source_post_ids),
-            ).where(
-                signal_refusals.c.created_at > since,
-                signal_refusals.c.reason != Reason.RECENT_SIGNAL.value,
-            )
+    weighed = func.jsonb_array_elements(signals.c.explanation["posts"]).table_valued("value")
+    in_signals = (
+        select(
+            signals.c.agent_id, signals.c.token, cast(weighed.c.value.op("->>")("post_id"), Uuid)
         )
+        .join(weighed, true())
+        .where(signals.c.created_at > since)
     )
-    return {UsedPost(*row) for row in conn.execute(concluded).tuples()}
+    in_refusals = select(
+        signal_refusals.c.agent_id,
+        signal_refusals.c.token,
+        func.unnest(signal_refusals.c.source_post_ids, type_=Uuid),
+    ).where(
+        signal_refusals.c.created_at > since,
+        signal_refusals.c.reason != Reason.RECENT_SIGNAL.value,
+    )
+    return {UsedPost(*row) for row in conn.execute(in_signals.union(in_refusals)).tuples()}
 
 
 def spent_budget(conn: Connection, batch: str) -> dict[UUID, Decimal]:
@@ -166,6 +171,42 @@ def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
     return [
         PolicyWork(by_id[signal], deployment) for signal, deployment in pairs if signal in by_id
     ]
+
+
+def engagements(conn: Connection, now: datetime) -> dict[UUID, int]:
+    """Return, by deployment, on how many tokens it holds a position or may still open one.
+
+    A signal that was let through counts until it expires, unless its routing found no venue or its entry was filled:
+    then the position itself says whether it is open. A refused order counts too, because it may be tried again.
+    """
+    found_no_venue = exists().where(
+        venue_routing_history.c.signal_id == policy_decisions.c.signal_id,
+        venue_routing_history.c.deployment_id == policy_decisions.c.deployment_id,
+        venue_routing_history.c.selected_venue.is_(None),
+    )
+    was_filled = exists().where(
+        orders.c.signal_id == policy_decisions.c.signal_id,
+        orders.c.deployment_id == policy_decisions.c.deployment_id,
+        orders.c.state == OrderState.FILLED.value,
+    )
+    held = select(positions.c.deployment_id, positions.c.token_symbol.label("token")).where(
+        positions.c.status == PositionStatus.OPEN.value
+    )
+    coming = (
+        select(policy_decisions.c.deployment_id, signals.c.token)
+        .join(signals, signals.c.id == policy_decisions.c.signal_id)
+        .where(
+            signals.c.expires_at > now,
+            policy_decisions.c.outcome != PolicyOutcome.REFUSED.value,
+            ~found_no_venue,
+            ~was_filled,
+        )
+    )
+    engaged = held.union(coming).subquery()
+    rows = conn.execute(
+        select(engaged.c.deployment_id, func.count()).group_by(engaged.c.deployment_id)
+    )
+    return dict(rows.tuples().all())
 
 
 def save_policy_decisions(

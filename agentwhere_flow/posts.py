@@ -1,0 +1,136 @@
+"""Agent What, first step: read what active agents' sources have published since the last time.
+
+Each source is read by itself and stored at once with its cursor: an outage or a rate limit of one delays no other, and
+a run that dies halfway has lost nothing. A source that failed keeps its cursor, so the next run reads the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agentwhere_core.domain.enums import SourceKind
+from agentwhere_core.domain.errors import RateLimitedError, RemoteError
+from agentwhere_core.domain.idea import FetchedPost, Source
+from agentwhere_flow.report import StepFailedError, Tally, step
+from agentwhere_store import posts as post_store
+from agentwhere_store import sources as source_store
+from agentwhere_store.sources import Reading
+
+if TYPE_CHECKING:
+    from agentwhere_flow.system import System
+
+_READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one source gave: new posts and cursor, or an error."""
+
+    reading: Reading
+    posts: tuple[FetchedPost, ...] = ()
+    retries: int = 0
+    note: str = ""
+
+    @property
+    def source(self) -> Source:
+        """The source, with the cursor as it is now."""
+        return self.reading.source
+
+
+@step("posts")
+def ingest_posts(system: System, now: datetime) -> Tally:
+    """Read every source that is due, and store its new posts once.
+
+    Raises
+    ------
+    StepFailedError
+        If there were sources to read and none could be.
+    """
+    tally = Tally()
+    with system.engine.begin() as conn:
+        sources = source_store.due_sources(conn, now)
+    _warm_clients(system, sources.due)
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="source") as pool:
+        for read in pool.map(lambda source: _read(system, source, now), sources.due):
+            _store(system, read, now, tally)
+    tally.details |= {
+        "sources": len(sources.due),
+        "sources_waiting": sources.waiting,
+        "retries": sum(row["retries"] for row in tally.table),
+    }
+    failed = sum(bool(row["error"]) for row in tally.table)
+    if failed and failed == len(sources.due):
+        raise StepFailedError(
+            f"none of {failed} sources could be read; nothing is lost, the next run goes on where the last one "
+            f"ended: {'; '.join(tally.problems)}"
+        )
+    return tally
+
+
+def _warm_clients(system: System, sources: Sequence[Source]) -> None:
+    """Build the clients before threads share them."""
+    kinds = {source.kind for source in sources}
+    if SourceKind.X in kinds:
+        _ = system.x
+    if SourceKind.FEED in kinds:
+        _ = system.feeds
+
+
+def _read(system: System, source: Source, now: datetime) -> _Read:
+    """Ask the service; an error is part of the answer."""
+    try:
+        if source.kind is SourceKind.X:
+            return _read_account(system, source, now)
+        return _read_feed(system, source)
+    except RateLimitedError as error:
+        return _Read(Reading(source, str(error), error.retry_at))
+    except RemoteError as error:
+        return _Read(Reading(source, str(error)))
+
+
+def _read_account(system: System, source: Source, now: datetime) -> _Read:
+    """Read an account's timeline from its cursor; the first time, only as far back as signals look."""
+    user_id = source.external_id or system.x.resolve_user(source.locator).id
+    since = None
+    if source.cursor is None:
+        since = now - timedelta(hours=system.settings.signal_window_h)
+    timeline = system.x.fetch_posts(user_id, since_id=source.cursor, since=since)
+    read = replace(source, external_id=user_id, cursor=timeline.newest_id or source.cursor)
+    gap = "" if timeline.complete else "more posts than one run reads: the oldest are missing"
+    return _Read(Reading(read), timeline.posts, timeline.retries, gap)
+
+
+def _read_feed(system: System, source: Source) -> _Read:
+    page = system.feeds.fetch(source.locator, source.etag, source.last_modified)
+    read = replace(source, etag=page.etag, last_modified=page.last_modified)
+    note = "unchanged" if page.not_modified else ""
+    return _Read(Reading(read), page.posts, page.retries, note)
+
+
+def _store(system: System, read: _Read, now: datetime, tally: Tally) -> None:
+    """Store posts and cursor in one transaction, and tell how it went."""
+    with system.engine.begin() as conn:
+        new = post_store.insert_posts(conn, read.source, read.posts, now)
+        source_store.save_readings(conn, [read.reading], now)
+    tally.rows_in += len(read.posts)
+    tally.rows_out += new
+    name = read.source.locator
+    if read.reading.error:
+        tally.problems.append(f"source {name}: {read.reading.error}")
+    elif read.note.startswith("more"):
+        tally.problems.append(f"source {name}: {read.note}; run the step more often")
+    tally.table.append(
+        {
+            "source": name,
+            "kind": read.source.kind.value,
+            "read": len(read.posts),
+            "new": new,
+            "retries": read.retries,
+            "error": read.reading.error or "",
+            "note": read.note,
+        }
+    )

@@ -1,0 +1,103 @@
+"""From settings to clients: venue adapters, the X API, feeds, and the language model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from agentwhere_core.domain.enums import Venue
+from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.http import HttpClient
+from agentwhere_flow.profiles import Endpoints
+from agentwhere_flow.settings import Profile, Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from agentwhere_core.llm.client import LLMClient
+    from agentwhere_core.sources.feeds import FeedClient
+    from agentwhere_core.sources.x import XClient
+    from agentwhere_core.venues.protocol import MarketData
+
+_USER_AGENT = "agentwhere/0.1 (feed reader)"
+
+
+def make_venues(settings: Settings, endpoints: Endpoints) -> Mapping[Venue, MarketData]:
+    """Return an adapter for each enabled venue.
+
+    Raises
+    ------
+    ConfigurationError
+        If a venue is enabled that has no adapter.
+    """
+    makers = {Venue.HYPERLIQUID: _hyperliquid, Venue.OSTIUM: _ostium, Venue.LIGHTER: _lighter}
+    if unknown := [venue for venue in settings.venues if venue not in makers]:
+        raise ConfigurationError(
+            f"no adapter for {', '.join(unknown)}: AGENTWHERE_VENUES may name {', '.join(makers)}"
+        )
+    return {venue: makers[venue](settings, endpoints) for venue in settings.venues}
+
+
+def make_x_client(settings: Settings, endpoints: Endpoints, bearer_token: str) -> XClient:
+    """Return a client of the X API."""
+    from agentwhere_core.sources.x import XClient
+
+    return XClient(endpoints.x, bearer_token, _http(settings))
+
+
+def make_feed_client(settings: Settings) -> FeedClient:
+    """Return a reader of RSS and Atom feeds."""
+    from agentwhere_core.sources.feeds import FeedClient
+
+    return FeedClient(_http(settings))
+
+
+def make_llm_client(settings: Settings, endpoints: Endpoints, api_key: str) -> LLMClient:
+    """Return a client of the OpenAI-compatible endpoint."""
+    from agentwhere_core.llm.client import LLMClient
+
+    return LLMClient(endpoints.llm, api_key, endpoints.llm_model, timeout_s=settings.llm_timeout_s)
+
+
+def _hyperliquid(settings: Settings, endpoints: Endpoints) -> MarketData:
+    from agentwhere_core.venues.hyperliquid import Hyperliquid
+
+    return Hyperliquid(
+        _venue_http("hyperliquid", settings, endpoints),
+        data_url=endpoints.hyperliquid_data,
+        trade_url=endpoints.hyperliquid_trade,
+        is_mainnet=endpoints.hyperliquid_is_mainnet,
+    )
+
+
+def _ostium(settings: Settings, endpoints: Endpoints) -> MarketData:
+    from agentwhere_core.venues.ostium import Ostium
+
+    return Ostium(
+        _venue_http("ostium", settings, endpoints),
+        data_url=endpoints.ostium_data,
+        subgraph_url=endpoints.ostium_subgraph,
+    )
+
+
+def _lighter(settings: Settings, endpoints: Endpoints) -> MarketData:
+    from agentwhere_core.venues.lighter import Lighter
+
+    return Lighter(_venue_http("lighter", settings, endpoints), data_url=endpoints.lighter_data)
+
+
+def _venue_http(service: str, settings: Settings, endpoints: Endpoints) -> HttpClient:
+    return HttpClient(
+        service, allowed_hosts=endpoints.allowed_hosts, timeout_s=settings.http_timeout_s
+    )
+
+
+def _http(settings: Settings) -> httpx.Client:
+    import httpx
+
+    return httpx.Client(
+        timeout=httpx.Timeout(settings.http_timeout_s),
+        headers={"user-agent": _USER_AGENT},
+        # The simulator is on this machine: a proxy of the environment must not stand in between.
+        trust_env=settings.profile is not Profile.SIM,
+    )
