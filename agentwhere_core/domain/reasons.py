@@ -44,6 +44,7 @@ class Reason(StrEnum):
     INACTIVE = "INACTIVE"
     MARKET_CLOSED = "MARKET_CLOSED"
     STALE_DATA = "STALE_DATA"
+    PRICE_DISAGREES = "PRICE_DISAGREES"
     VENUE_DISABLED = "VENUE_DISABLED"
     VENUE_UNHEALTHY = "VENUE_UNHEALTHY"
     NO_ACCOUNT = "NO_ACCOUNT"
@@ -167,6 +168,10 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
         "The venue's market list or price is too old to trust.",
         "Run `agentwhere sync-markets VENUE`.",
     ),
+    Reason.PRICE_DISAGREES: ReasonText(
+        "The venue's price for the token is so far from the other venues' that its ticker must mean another thing.",
+        "Compare the venues' markets; if they do differ, keep them apart in venues/symbols.py.",
+    ),
     Reason.VENUE_DISABLED: ReasonText(
         "The venue is switched off.", "Set AGENTWHERE_VENUES to include it."
     ),
@@ -237,3 +242,27 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
         "The position that the order protected is closed.", "Nothing to do."
     ),
 }
+
+
+def reason_table() -> str:
+    """Return ``docs/reasons.md``: every code with its meaning and remedy, in Markdown."""
+    rows = "\n".join(
+        f"| `{reason.value}` | {REASON_TEXTS[reason].meaning} | {REASON_TEXTS[reason].remedy} |"
+        for reason in Reason
+    )
+    return f"""# Reason codes
+
+Every refusal, reduction and change in the system carries one of these codes, in the order of the flow.
+This page is generated from `agentwhere_core/domain/reasons.py`:
+`python -m agentwhere_core.domain.reasons > docs/reasons.md`.
+
+| Code | Meaning | What to do |
+|---|---|---|
+{rows}
+"""
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(reason_table())

@@ -1,0 +1,327 @@
+"""The router chooses as configured, explains itself, and can be replayed from a row (R1–R6)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
+from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.market import Market
+from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.trade import FundsAt, RoutingConfig, RoutingDecision
+from agentwhere_core.where.availability import RouteRequest, VenueView, check_availability
+from agentwhere_core.where.router import explain, replay, route, validate_config
+from tests.core.examples import NOW, market
+
+HL, OSTIUM, LIGHTER = Venue.HYPERLIQUID, Venue.OSTIUM, Venue.LIGHTER
+
+CONFIG = RoutingConfig(
+    venue_priority=(HL, OSTIUM, LIGHTER),
+    routing_strategy=RoutingStrategy.FIRST_AVAILABLE,
+    failover_enabled=True,
+    version=7,
+)
+FUNDS = FundsAt(equity_usd=Decimal(10_000), free_margin_usd=Decimal(9_000))
+BTC = RouteRequest("BTC", Side.LONG, margin_usd=Decimal(500), leverage=Decimal(3))
+XAU = replace(BTC, token="XAU")
+
+
+def everywhere() -> dict[Venue, VenueView]:
+    """BTC on all venues; only Hyperliquid can execute."""
+    return {
+        HL: VenueView(market(HL), FUNDS),
+        OSTIUM: VenueView(market(OSTIUM, name="BTC/USD"), can_execute=False),
+        LIGHTER: VenueView(market(LIGHTER), can_execute=False),
+    }
+
+
+def gold() -> dict[Venue, VenueView]:
+    """XAU on Ostium only."""
+    ostium = replace(market(OSTIUM, "XAU", "XAU/USD"), price=Decimal(4000), group="COMMODITY")
+    return {
+        HL: VenueView(None, FUNDS),
+        OSTIUM: VenueView(ostium, can_execute=False),
+        LIGHTER: VenueView(None, can_execute=False),
+    }
+
+
+def reasons(decision: RoutingDecision) -> list[tuple[Venue, Reason]]:
+    return [(checked.venue, checked.reason) for checked in decision.checked]
+
+
+def test_btc_goes_to_hyperliquid_and_nothing_else_is_looked_at() -> None:
+    decision = route(BTC, CONFIG, everywhere(), NOW)
+    assert decision.selected_venue is HL
+    assert decision.reason is Reason.SELECTED
+    assert reasons(decision) == [(HL, Reason.AVAILABLE)]
+    assert decision.config_version == 7
+
+
+def test_gold_goes_to_ostium_after_hyperliquid_was_checked() -> None:
+    decision = route(XAU, CONFIG, gold(), NOW)
+    assert decision.selected_venue is OSTIUM
+    assert reasons(decision) == [(HL, Reason.NOT_LISTED), (OSTIUM, Reason.AVAILABLE)]
+    assert decision.story.startswith(
+        "Hyperliquid does not list XAU; Ostium lists XAU as XAU/USD, open, expected cost "
+    )
+    assert decision.story.endswith("; chosen by FIRST_AVAILABLE")
+
+
+def test_a_token_that_nobody_lists_is_skipped_with_a_reason() -> None:
+    nowhere = {venue: VenueView(None) for venue in CONFIG.venue_priority}
+    decision = route(replace(BTC, token="WAGMICAT"), CONFIG, nowhere, NOW)
+    assert decision.selected_venue is None
+    assert decision.reason is Reason.NO_VENUE_AVAILABLE
+    assert {reason for _, reason in reasons(decision)} == {Reason.NOT_LISTED}
+    assert len(decision.checked) == 3
+
+
+def test_a_signal_that_names_a_venue_is_not_rerouted() -> None:
+    decision = route(replace(BTC, requested_venue=OSTIUM), CONFIG, everywhere(), NOW)
+    assert decision.selected_venue is OSTIUM
+    assert decision.reason is Reason.VENUE_NAMED_BY_SIGNAL
+    assert reasons(decision) == [(OSTIUM, Reason.AVAILABLE)]
+
+
+def test_a_named_venue_that_cannot_take_the_trade_skips_it_with_its_own_reason() -> None:
+    decision = route(replace(XAU, requested_venue=HL), CONFIG, gold(), NOW)
+    assert decision.selected_venue is None
+    assert decision.reason is Reason.NOT_LISTED
+    assert "not rerouted" in decision.story
+
+
+@pytest.mark.parametrize("venue", [Venue.SPOT, Venue.GMX])
+def test_a_named_venue_without_an_adapter_is_passed_on_untouched(venue: Venue) -> None:
+    decision = route(replace(BTC, requested_venue=venue), CONFIG, everywhere(), NOW)
+    assert decision.selected_venue is venue
+    assert decision.reason is Reason.VENUE_NAMED_BY_SIGNAL
+    assert decision.checked == ()
+
+
+def test_without_failover_only_the_first_venue_is_considered() -> None:
+    decision = route(XAU, replace(CONFIG, failover_enabled=False), gold(), NOW)
+    assert decision.selected_venue is None
+    assert reasons(decision) == [(HL, Reason.NOT_LISTED)]
+
+
+def test_a_token_may_have_a_priority_of_its_own() -> None:
+    config = replace(CONFIG, token_overrides={"BTC": (LIGHTER,)})
+    assert route(BTC, config, everywhere(), NOW).selected_venue is LIGHTER
+    assert route(replace(BTC, token="ETH"), config, everywhere(), NOW).selected_venue is HL
+
+
+def test_a_venue_without_a_view_is_switched_off() -> None:
+    views = everywhere()
+    del views[HL]
+    decision = route(BTC, CONFIG, views, NOW)
+    assert reasons(decision) == [(HL, Reason.VENUE_DISABLED), (OSTIUM, Reason.AVAILABLE)]
+
+
+def funds(**changes: Any) -> FundsAt:
+    return replace(FUNDS, **changes)
+
+
+@pytest.mark.parametrize(
+    ("view", "listed", "reason"),
+    [
+        ({"is_enabled": False}, {}, Reason.VENUE_DISABLED),
+        ({"is_stopped": True}, {}, Reason.KILL_SWITCH),
+        ({"is_healthy": False}, {}, Reason.VENUE_UNHEALTHY),
+        ({"market": None}, {}, Reason.NOT_LISTED),
+        ({}, {"is_active": False}, Reason.INACTIVE),
+        ({}, {"last_synced": NOW - timedelta(hours=27)}, Reason.STALE_DATA),
+        ({}, {"is_open": False}, Reason.MARKET_CLOSED),
+        ({}, {"price": None}, Reason.PRICE_UNAVAILABLE),
+        ({}, {"price": Decimal(0)}, Reason.PRICE_UNAVAILABLE),
+        ({}, {"max_leverage": Decimal("2.5")}, Reason.LEVERAGE_TOO_HIGH),
+        ({}, {"min_notional_usd": Decimal(1501)}, Reason.BELOW_MINIMUM),
+        ({}, {"min_size": Decimal("0.0151")}, Reason.BELOW_MINIMUM),
+        ({"funds": None}, {}, Reason.NO_ACCOUNT),
+        ({"funds": funds(open_tokens=frozenset({"BTC"}))}, {}, Reason.POSITION_EXISTS),
+        ({"funds": funds(pending_tokens=frozenset({"BTC"}))}, {}, Reason.ORDER_PENDING),
+        ({"funds": funds(free_margin_usd=Decimal(500))}, {}, Reason.UNFUNDED),
+    ],
+)
+def test_every_obstacle_has_its_reason_and_words(
+    view: dict[str, Any], listed: dict[str, Any], reason: Reason
+) -> None:
+    seen = replace(VenueView(replace(market(), **listed), FUNDS), **view)
+    answer = check_availability(HL, seen, BTC, NOW)
+    assert (answer.is_available, answer.reason) == (False, reason)
+    assert "yperliquid" in answer.detail
+    assert answer.cost is None
+
+
+def test_the_account_must_cover_margin_and_the_entry_fee() -> None:
+    enough = VenueView(market(), funds(free_margin_usd=Decimal("500.675")))
+    assert check_availability(HL, enough, BTC, NOW).is_available
+
+
+def test_a_venue_that_cannot_execute_yet_is_not_judged_by_its_account() -> None:
+    answer = check_availability(
+        OSTIUM, VenueView(market(OSTIUM), None, can_execute=False), BTC, NOW
+    )
+    assert answer.is_available
+
+
+def test_a_closed_market_says_until_when() -> None:
+    closed = replace(market(), is_open=False, opens_at=NOW + timedelta(hours=8))
+    answer = check_availability(HL, VenueView(closed, FUNDS), BTC, NOW)
+    assert answer.reason is Reason.MARKET_CLOSED
+    assert "until 2025-11-12 20:00 UTC" in answer.detail
+    assert check_availability(
+        HL, VenueView(closed, FUNDS), BTC, NOW + timedelta(hours=8)
+    ).is_available
+
+
+def test_a_ticker_that_costs_something_else_elsewhere_is_not_traded() -> None:
+    """Were SPX the token of the memecoin and of the index, neither could be bought by that name."""
+    views = {
+        HL: VenueView(replace(market(HL, "SPX"), price=Decimal("0.72")), FUNDS),
+        OSTIUM: VenueView(replace(market(OSTIUM, "SPX"), price=Decimal(6830)), can_execute=False),
+    }
+    decision = route(replace(BTC, token="SPX"), CONFIG, views, NOW)
+    assert decision.selected_venue is None
+    assert reasons(decision)[:2] == [(HL, Reason.PRICE_DISAGREES), (OSTIUM, Reason.PRICE_DISAGREES)]
+
+
+def test_a_delisted_markets_last_price_proves_nothing() -> None:
+    views = everywhere()
+    views[OSTIUM] = VenueView(replace(market(OSTIUM), price=Decimal(1), is_active=False))
+    assert route(BTC, CONFIG, views, NOW).selected_venue is HL
+
+
+def test_an_explanation_tells_the_story_in_lines() -> None:
+    lines = explain(route(XAU, CONFIG, gold(), NOW))
+    assert lines[0] == "Requested: MULTI, strategy FIRST_AVAILABLE."
+    assert lines[1] == "1. HYPERLIQUID: NOT_LISTED. Hyperliquid does not list XAU."
+    assert lines[2].startswith("   What to do: ")
+    assert lines[3].startswith("2. OSTIUM: available. Ostium lists XAU as XAU/USD")
+    assert "Result: goes to OSTIUM (SELECTED)." in lines
+    skipped = explain(route(XAU, CONFIG, {}, NOW))
+    assert "Result: skipped (NO_VENUE_AVAILABLE)." in skipped
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"venue_priority": ()}, "venue_priority"),
+        ({"venue_priority": (HL, HL)}, "venue_priority"),
+        ({"venue_priority": (Venue.MULTI,)}, "venue_priority"),
+        ({"routing_strategy": RoutingStrategy.SPLIT}, "routing_strategy"),
+        ({"token_overrides": {"btc": (HL,)}}, "token_overrides"),
+        ({"token_overrides": {"BTC": ()}}, r"token_overrides\[BTC\]"),
+    ],
+)
+def test_a_configuration_that_cannot_work_is_refused_when_written(
+    change: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=field):
+        validate_config(replace(CONFIG, **change))
+
+
+def test_the_default_configuration_is_valid() -> None:
+    validate_config(CONFIG)
+
+
+def test_inputs_of_an_unknown_version_are_not_replayed() -> None:
+    with pytest.raises(ConfigurationError, match="version 99"):
+        replay({"version": 99})
+
+
+money = st.decimals(0, 10**7, places=2)
+maybe = st.none() | st.decimals("0.0001", 10**10, places=4)
+
+
+@st.composite
+def markets(draw: st.DrawFn, venue: Venue) -> Market:
+    return replace(
+        market(venue),
+        size_multiplier=draw(st.sampled_from([Decimal(1), Decimal(1000)])),
+        is_active=draw(st.booleans()),
+        group=draw(st.sampled_from(["CRYPTO", "FX", "OTHER"])),
+        min_size=draw(st.sampled_from([Decimal(0), Decimal("0.001")])),
+        max_leverage=draw(st.sampled_from([Decimal(2), Decimal(50)])),
+        oracle_fee_usd=draw(st.sampled_from([Decimal(0), Decimal("0.10")])),
+        price=draw(maybe),
+        spread_bps=draw(maybe),
+        volume_24h_usd=draw(maybe),
+        funding_hourly=draw(st.none() | st.decimals("-0.01", "0.01", places=7)),
+        is_open=draw(st.booleans()),
+        opens_at=draw(st.sampled_from([None, NOW, NOW + timedelta(hours=1)])),
+        last_synced=NOW - timedelta(hours=draw(st.sampled_from([0, 1, 30]))),
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[RouteRequest, RoutingConfig, dict[Venue, VenueView]]:
+    accounts = st.none() | st.builds(
+        FundsAt,
+        equity_usd=money,
+        free_margin_usd=money,
+        open_tokens=st.sampled_from([frozenset(), frozenset({"BTC"}), frozenset({"ETH"})]),
+        pending_tokens=st.sampled_from([frozenset(), frozenset({"BTC"})]),
+    )
+    mostly = st.sampled_from([True, True, True, False])
+    views = {
+        venue: VenueView(
+            market=draw(st.none() | markets(venue)),
+            funds=draw(accounts),
+            can_execute=draw(st.booleans()),
+            is_enabled=draw(mostly),
+            is_healthy=draw(mostly),
+            is_stopped=not draw(mostly),
+        )
+        for venue in draw(st.sets(st.sampled_from([HL, OSTIUM, LIGHTER])))
+    }
+    request = RouteRequest(
+        token="BTC",
+        side=draw(st.sampled_from(list(Side))),
+        margin_usd=draw(money),
+        leverage=draw(st.decimals(1, 50, places=1)),
+        requested_venue=draw(st.sampled_from(list(Venue))),
+        holding_h=draw(st.decimals(0, 1000, places=1)),
+    )
+    priority = draw(st.permutations([HL, OSTIUM, LIGHTER]))
+    config = replace(
+        CONFIG,
+        venue_priority=tuple(priority),
+        failover_enabled=draw(st.booleans()),
+        token_overrides=draw(st.sampled_from([{}, {"BTC": (LIGHTER, HL)}])),
+    )
+    return request, config, views
+
+
+@given(worlds())
+def test_a_decision_is_recomputed_from_its_row_alone(
+    world: tuple[RouteRequest, RoutingConfig, dict[Venue, VenueView]],
+) -> None:
+    decision = route(*world, NOW)
+    row = json.loads(json.dumps(decision.inputs, sort_keys=True))
+    assert row == decision.inputs
+    assert replay(row) == decision
+
+
+@given(worlds())
+def test_a_venue_is_selected_only_if_it_was_found_available(
+    world: tuple[RouteRequest, RoutingConfig, dict[Venue, VenueView]],
+) -> None:
+    request, config, views = world
+    decision = route(request, config, views, NOW)
+    checked = [answer.venue for answer in decision.checked]
+    assert all(answer.cost is not None for answer in decision.checked if answer.is_available)
+    if request.requested_venue is not Venue.MULTI:
+        assert decision.selected_venue in {None, request.requested_venue}
+        return
+    assert checked == list(config.priority_for("BTC"))[: len(checked)]
+    available = [answer.venue for answer in decision.checked if answer.is_available]
+    assert available == ([] if decision.selected_venue is None else [decision.selected_venue])
+    assert decision.story
