@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
 
-_FILLED = (OrderState.FILLED, OrderState.PARTIAL)
+# A stop that was triggered must fill, however fast the price runs.
+PROTECTION_SLIPPAGE_BPS = Decimal(1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,10 @@ def _with_protection(
     ):
         if price is not None:
             trigger = adapter.round_price(market, price)
-            specs.append(spec(purpose, signal.side.closing, trigger, trigger))
+            limit = adapter.limit_price(
+                market, signal.side.closing, trigger, PROTECTION_SLIPPAGE_BPS
+            )
+            specs.append(spec(purpose, signal.side.closing, limit, trigger))
     return tuple(specs)
 
 

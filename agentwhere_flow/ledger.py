@@ -235,8 +235,13 @@ def _send(desk: Desk, submission: Submission, planned: Sequence[Order]) -> list[
     return _post(desk, submission, sending)
 
 
-def _post(desk: Desk, submission: Submission, sent: Sequence[Order]) -> list[Order]:
-    """Send the bytes; whatever is not a clear answer leaves every order UNKNOWN."""
+def _post(
+    desk: Desk, submission: Submission, sent: Sequence[Order], *, again: bool = False
+) -> list[Order]:
+    """Send the bytes; whatever is not a clear answer leaves every order UNKNOWN.
+
+    A refusal of bytes that were sent before says nothing of the first time, so it leads to a lookup as well.
+    """
     client_ids = [order.client_id for order in sent]
     try:
         reports = desk.adapter.send(submission.payload, client_ids, desk.system.clock())
@@ -245,7 +250,17 @@ def _post(desk: Desk, submission: Submission, sent: Sequence[Order]) -> list[Ord
             _ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, str(error)) for order in sent
         ]
         return _record(desk.system, sent, {report.client_id: report for report in unclear})
-    return _record(desk.system, sent, {report.client_id: report for report in reports})
+    by_order = dict(zip(client_ids, reports, strict=True))
+    if again:
+        by_order = {
+            order.client_id: _ended(
+                order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, report.detail
+            )
+            if (report := by_order[order.client_id]).state is OrderState.REJECTED
+            else report
+            for order in sent
+        }
+    return _record(desk.system, sent, by_order)
 
 
 def _send_action(desk: Desk, sign: Sign) -> None:
@@ -290,7 +305,7 @@ def _resolve(desk: Desk, item: ledger.InDoubt) -> list[Order]:
             ledger.check_lease(conn, desk.lease)
             for order in absent:
                 ledger.note(conn, order, "the same bytes are sent again", system.clock())
-        moved += _post(desk, item.submission, absent)
+        moved += _post(desk, item.submission, absent, again=True)
     return moved
 
 

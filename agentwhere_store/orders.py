@@ -13,10 +13,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from agentwhere_core.domain.enums import OrderPurpose, OrderSide, OrderState, Venue
+from agentwhere_core.domain.enums import (
+    OrderPurpose,
+    OrderSide,
+    OrderState,
+    PositionStatus,
+    Venue,
+)
 from agentwhere_core.domain.errors import InvariantError, LeaseHeldError
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
@@ -33,6 +39,7 @@ from agentwhere_store.tables.trading import (
     order_events,
     orders,
     policy_decisions,
+    positions,
     signer_nonces,
     submissions,
     venue_routing_history,
@@ -64,6 +71,14 @@ class InDoubt:
 
     submission: Submission
     orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExitOrders:
+    """How often a position was tried to be closed, and whether the last try is still open."""
+
+    attempts: int = 0
+    is_pending: bool = False
 
 
 def next_nonce(conn: Connection, venue: Venue, signer: str, now: datetime) -> int:
@@ -340,16 +355,30 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
     ]
 
 
-def live_protection(conn: Connection) -> list[Order]:
-    """Return protective orders that rest at a venue although their position is closed."""
-    from agentwhere_store.tables.trading import positions
+def stray_protection(conn: Connection) -> list[Order]:
+    """Return protective orders that rest at a venue although there is nothing left to protect.
 
+    Their position is closed, or the entry that they were sent with ended without a fill.
+    """
+    entry = orders.alias("entry")
     return _orders(
         conn,
         and_(
             orders.c.purpose.in_([OrderPurpose.TAKE_PROFIT.value, OrderPurpose.STOP_LOSS.value]),
             orders.c.state.in_([OrderState.ACKED.value, OrderState.PARTIAL.value]),
-            exists().where(positions.c.id == orders.c.position_id, positions.c.status == "CLOSED"),
+            or_(
+                exists().where(
+                    positions.c.id == orders.c.position_id,
+                    positions.c.status == PositionStatus.CLOSED.value,
+                ),
+                exists().where(
+                    orders.c.position_id.is_(None),
+                    entry.c.submission_id == orders.c.submission_id,
+                    entry.c.purpose == OrderPurpose.ENTRY.value,
+                    entry.c.state.in_([OrderState.REJECTED.value, OrderState.CANCELLED.value]),
+                    entry.c.filled_size == 0,
+                ),
+            ),
         ),
     )
 
@@ -368,15 +397,22 @@ def pending_tokens(conn: Connection, account_ids: Collection[UUID]) -> dict[UUID
     return {row.account_id: frozenset(row.tokens) for row in rows}
 
 
-def attempts_of_exit(conn: Connection, position_id: UUID) -> int:
-    """Return how many exit orders a position has had."""
-    return int(
-        conn.execute(
-            select(func.coalesce(func.max(orders.c.attempt), 0)).where(
-                orders.c.position_id == position_id, orders.c.purpose == OrderPurpose.EXIT.value
-            )
-        ).scalar_one()
+def exits_of(conn: Connection, position_ids: Collection[UUID]) -> dict[UUID, ExitOrders]:
+    """Return, by position, how many exit orders it has had and whether one is not settled."""
+    is_unsettled = orders.c.state.in_([state.value for state in _UNSETTLED])
+    rows = conn.execute(
+        select(
+            orders.c.position_id,
+            func.max(orders.c.attempt).label("attempts"),
+            func.bool_or(is_unsettled).label("is_pending"),
+        )
+        .where(
+            orders.c.position_id.in_(list(position_ids)),
+            orders.c.purpose == OrderPurpose.EXIT.value,
+        )
+        .group_by(orders.c.position_id)
     )
+    return {row.position_id: ExitOrders(row.attempts, row.is_pending) for row in rows}
 
 
 def _is_current(lease: Lease) -> ColumnElement[bool]:

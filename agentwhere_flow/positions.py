@@ -1,0 +1,152 @@
+"""The position monitor: bring fills home, compare with the venues, mark, and close what must be closed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from agentwhere_core.domain.enums import Venue
+from agentwhere_core.domain.errors import RemoteError
+from agentwhere_core.domain.market import Market, Quote
+from agentwhere_core.domain.trade import Position, VenuePosition
+from agentwhere_core.execution.exits import advance_best_price, decide_exits
+from agentwhere_core.execution.positions import mark
+from agentwhere_flow import ledger
+from agentwhere_flow.exits import ExitDesk, clear_protection, close_positions
+from agentwhere_flow.reconcile import Compared, compare_accounts
+from agentwhere_flow.report import Tally, step
+from agentwhere_store import agents as agent_store
+from agentwhere_store import markets as market_store
+from agentwhere_store import performance as performance_store
+from agentwhere_store import positions as store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from agentwhere_flow.system import System
+
+
+@step("positions")
+def monitor_positions(system: System, now: datetime) -> Tally:
+    """Look after every open position once; an account or venue that fails delays no other."""
+    tally = Tally()
+    with ledger.writer(system, now) as held:
+        with system.engine.begin() as conn:
+            deployments = agent_store.deployments(conn)
+        accounts = {account.id: account for item in deployments for account in item.accounts}
+        settled = ledger.settle(system, held, accounts, tally)
+        compared = compare_accounts(system, now, tally)
+        with system.engine.begin() as conn:
+            open_now = store.open_positions(conn)
+            markets = _markets_of(conn, open_now)
+        quotes = _quotes(system, markets, now, tally)
+        _save_marks(system, open_now, quotes, compared, now)
+        prices = {place: quote.mid for place, quote in quotes.items()}
+        decisions = decide_exits(open_now, prices, now)
+        desk = ExitDesk(system, held, accounts, markets, quotes, now)
+        closed = close_positions(desk, decisions, open_now, tally)
+        clear_protection(desk, tally)
+        with system.engine.begin() as conn:
+            performance_store.snapshot_equity(conn, now)
+            left = store.open_positions(conn)
+    tally.rows_in = len(open_now)
+    tally.rows_out = sum(1 for p in open_now if (p.venue, p.token) in quotes)
+    tally.details |= {
+        "accounts": len(compared),
+        "settled_from_earlier": len(settled),
+        "changed_by_fills": sum(len(item.changed) for item in compared),
+        "exits_decided": len(decisions),
+        "exits_sent": len(closed),
+        "open_after": len(left),
+    }
+    tally.table = [_row(position) for position in left]
+    return tally
+
+
+def _markets_of(conn: Connection, open_now: Sequence[Position]) -> dict[tuple[Venue, str], Market]:
+    held = {(position.venue, position.token) for position in open_now}
+    return {
+        (market.venue, market.token): market
+        for market in market_store.markets(conn, tokens={token for _, token in held})
+        if (market.venue, market.token) in held
+    }
+
+
+def _quotes(
+    system: System,
+    markets: Mapping[tuple[Venue, str], Market],
+    now: datetime,
+    tally: Tally,
+) -> dict[tuple[Venue, str], Quote]:
+    """Return current quotes of all held markets, one batch per venue."""
+    by_venue: dict[Venue, list[Market]] = defaultdict(list)
+    for market in markets.values():
+        by_venue[market.venue].append(market)
+    quotes: dict[tuple[Venue, str], Quote] = {}
+    for venue, listed in by_venue.items():
+        if venue not in system.venues:
+            tally.problems.append(
+                f"positions on {venue} are not looked after: add it to AGENTWHERE_VENUES"
+            )
+            continue
+        try:
+            found = system.venues[venue].quotes(listed, now)
+        except RemoteError as error:
+            tally.problems.append(f"positions on {venue} keep their old marks: {error}")
+            continue
+        quotes |= {(venue, token): quote for token, quote in found.items()}
+    return quotes
+
+
+def _save_marks(
+    system: System,
+    open_now: Sequence[Position],
+    quotes: Mapping[tuple[Venue, str], Quote],
+    compared: Sequence[Compared],
+    now: datetime,
+) -> None:
+    """Write price, unrealized PnL, best price and liquidation price of every position that has a price."""
+    at_venue: dict[tuple[UUID, str], VenuePosition] = {
+        (item.watched.account.id, position.token): position
+        for item in compared
+        if item.state is not None
+        for position in item.state.positions
+    }
+    marks = []
+    for position in open_now:
+        quote = quotes.get((position.venue, position.token))
+        if quote is None:
+            continue
+        there = at_venue.get((position.account_id, position.token))
+        marks.append(
+            store.Mark(
+                position_id=position.id,
+                price=quote.mid,
+                unrealized_pnl_usd=mark(position, quote.mid),
+                best_price=advance_best_price(position, quote.mid),
+                liquidation_price=there.liquidation_price if there else None,
+            )
+        )
+    with system.engine.begin() as conn:
+        store.save_marks(conn, marks, now)
+
+
+def _row(position: Position) -> dict[str, str]:
+    return {
+        "token": position.token,
+        "side": position.side.value,
+        "venue": position.venue.value,
+        "size": f"{position.size.normalize():f}",
+        "entry": f"{position.entry_price.normalize():f}",
+        "price": f"{position.current_price.normalize():f}" if position.current_price else "",
+        "pnl_usd": f"{position.unrealized_pnl_usd:.2f}",
+        "stop_loss": f"{position.stop_loss_price.normalize():f}"
+        if position.stop_loss_price
+        else "",
+        "take_profit": f"{position.take_profit_price.normalize():f}"
+        if position.take_profit_price
+        else "",
+    }
