@@ -21,6 +21,7 @@ REPO = Path(__file__).resolve().parents[1]
 # The interpreter that a newcomer starts run.py with: it has pip, and none of our packages.
 PYTHON = getattr(sys, "_base_executable", sys.executable)
 UV = Path(sys.prefix, "bin/uv")
+by_both = pytest.mark.parametrize("checkout", ["uv", "pip"], indirect=True)
 CLI = """
 import json, os, sys
 import aw_tiny
@@ -104,9 +105,10 @@ class Checkout:
         return process.returncode, output, errors
 
 
-@pytest.fixture(params=["uv", "pip"])
+@pytest.fixture
 def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Checkout:
-    """A checkout that was never run, once with uv at hand and once without."""
+    """A checkout that was never run, whose set-up goes by uv, or by pip if the test says so."""
+    installer = getattr(request, "param", "uv" if UV.exists() else "pip")
     made = Checkout(tmp_path)
     for folder in ("repo/agentwhere_app", "wheels", "user", "state"):
         (tmp_path / folder).mkdir(parents=True)
@@ -114,7 +116,7 @@ def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Checkout:
     (tmp_path / "repo/agentwhere_app/__init__.py").touch()
     (tmp_path / "repo/agentwhere_app/cli.py").write_text(CLI)
     made.write_lock("1.0")
-    if request.param == "uv":
+    if installer == "uv":
         if not UV.exists():
             pytest.skip(f"no uv in {UV.parent}: this environment was installed by pip")
         (made.home / "uv/bin").mkdir(parents=True)
@@ -122,6 +124,7 @@ def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Checkout:
     return made
 
 
+@by_both
 def test_the_first_run_installs_and_hands_over(checkout: Checkout) -> None:
     code, output, errors = checkout.run("cycle", "--json")
     assert code == 0, errors
@@ -143,6 +146,7 @@ def test_a_later_run_does_nothing_but_hand_over(checkout: Checkout) -> None:
     assert json.loads(output)["arguments"] == ["status"]
 
 
+@by_both
 def test_nothing_is_written_outside_the_home(checkout: Checkout) -> None:
     checkout.run()
     assert list(checkout.user_home.iterdir()) == []
@@ -158,6 +162,7 @@ def test_a_changed_lock_is_installed(checkout: Checkout) -> None:
     assert json.loads(output)["version"] == "2.0"
 
 
+@by_both
 def test_a_package_that_is_not_the_locked_one_is_refused(checkout: Checkout) -> None:
     locked = checkout.lock.read_text()
     checkout.write_lock("1.0")
