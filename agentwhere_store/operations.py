@@ -1,17 +1,38 @@
-"""What steps say of themselves: their runs and their errors."""
+"""What the system says of itself: runs of steps, errors, health reports and alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
+from agentwhere_core.domain.enums import HealthStatus, Severity, Venue
 from agentwhere_core.domain.ids import new_id
 from agentwhere_store.rows import json_safe
-from agentwhere_store.tables.operations import errors, step_runs
+from agentwhere_store.tables.operations import alerts, errors, health_reports, step_runs
+
+HEALTH_IS_CURRENT_FOR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One incident that somebody should look at; open while ``closed_at`` is None."""
+
+    id: UUID
+    incident: str
+    severity: Severity
+    title: str
+    detail: str
+    opened_at: datetime
+    last_seen: datetime
+    times_seen: int
+    closed_at: datetime | None
 
 
 def record_step(
@@ -67,3 +88,92 @@ def record_error(
             at=at,
         )
     )
+
+
+def open_alert(
+    conn: Connection, *, incident: str, severity: Severity, title: str, detail: str, now: datetime
+) -> None:
+    """Open an alert, or count the open one of the same incident as seen again; safe against races."""
+    statement = insert(alerts).values(
+        id=new_id(),
+        incident=incident,
+        severity=severity.value,
+        title=title,
+        detail=detail,
+        opened_at=now,
+        last_seen=now,
+    )
+    newest = statement.excluded
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["incident"],
+            index_where=alerts.c.closed_at.is_(None),
+            set_={
+                "severity": newest.severity,
+                "title": newest.title,
+                "detail": newest.detail,
+                "last_seen": func.greatest(alerts.c.last_seen, newest.last_seen),
+                "times_seen": alerts.c.times_seen + 1,
+            },
+        )
+    )
+
+
+def close_alert(conn: Connection, incident: str, now: datetime) -> bool:
+    """Close the open alert of an incident; return whether there was one."""
+    closed = conn.execute(
+        update(alerts)
+        .where(alerts.c.incident == incident, alerts.c.closed_at.is_(None))
+        .values(closed_at=now)
+    )
+    return closed.rowcount > 0
+
+
+def open_alerts(conn: Connection) -> list[Alert]:
+    """Return all open alerts, the worst first, then the oldest."""
+    rows = conn.execute(
+        select(alerts)
+        .where(alerts.c.closed_at.is_(None))
+        .order_by(alerts.c.severity, alerts.c.opened_at, alerts.c.id)
+    )
+    return [
+        Alert(
+            id=row.id,
+            incident=row.incident,
+            severity=Severity(row.severity),
+            title=row.title,
+            detail=row.detail,
+            opened_at=row.opened_at,
+            last_seen=row.last_seen,
+            times_seen=row.times_seen,
+            closed_at=row.closed_at,
+        )
+        for row in rows
+    ]
+
+
+def save_health_report(
+    conn: Connection, *, status: HealthStatus, report: Mapping[str, Any], at: datetime
+) -> None:
+    """Keep a health report; ``report["venues"]`` maps each venue to at least its ``status``."""
+    conn.execute(
+        insert(health_reports).values(
+            id=new_id(), status=status.value, report=json_safe(report), at=at
+        )
+    )
+
+
+def venue_health(conn: Connection, now: datetime) -> dict[Venue, HealthStatus]:
+    """Return what the newest health report says of each venue; empty if none is younger than an hour."""
+    newest = conn.execute(
+        select(health_reports.c.report)
+        .where(health_reports.c.at > now - HEALTH_IS_CURRENT_FOR)
+        .order_by(health_reports.c.at.desc(), health_reports.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    if newest is None:
+        return {}
+    return {
+        Venue(venue): HealthStatus(verdict["status"])
+        for venue, verdict in newest.get("venues", {}).items()
+    }
