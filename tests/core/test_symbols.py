@@ -16,6 +16,7 @@ from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.market import Market
 from agentwhere_core.venues.symbols import KNOWN_NAMES, CanonicalSymbol, canonical, unlike
+from agentwhere_sim.universe import hyperliquid_markets, lighter_markets, ostium_pairs
 from tests.core.examples import market
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
@@ -191,3 +192,17 @@ def test_prices_of_one_thing_may_differ_a_little_and_by_their_units() -> None:
     assert unlike([at(HL, "660"), at(LIGHTER, "480")]) == frozenset()
     assert unlike([at(HL, "0.006", 1000), at(OSTIUM, "0.000006")]) == frozenset()
     assert unlike([at(HL, "660"), at(LIGHTER, None), at(OSTIUM, "0")]) == frozenset()
+
+
+def test_the_simulated_venues_markets_get_the_tokens_that_their_tables_say() -> None:
+    """The simulator's tables were written by other hands; they call the memecoin SPX."""
+    named = [
+        *((HL, each.name, each.underlying, each.multiplier) for each in hyperliquid_markets()),
+        *((OSTIUM, f"{each.base}/{each.quote}", each.underlying, 1) for each in ostium_pairs()),
+        *((OSTIUM, each.name, each.underlying, 1) for each in ostium_pairs()),
+        *((LIGHTER, each.symbol, each.underlying, each.multiplier) for each in lighter_markets()),
+    ]
+    assert len(named) > 350
+    for venue, name, underlying, multiplier in named:
+        token = "SPX6900" if underlying.symbol == "SPX" else underlying.symbol
+        assert canonical(venue, name) == CanonicalSymbol(token, Decimal(multiplier))
