@@ -22,6 +22,16 @@ class Wire(BaseModel):
     )
 
 
+class KeptWire(Wire):
+    """Base of reply models that are kept as evidence, with every field that the venue sent."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def raw(self) -> dict[str, Any]:
+        """Return the reply under the venue's own names, ready to be stored."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
 class PlainWire(BaseModel):
     """Base of reply models whose fields are named on the wire as they are here."""
 

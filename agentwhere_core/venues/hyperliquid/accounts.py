@@ -97,7 +97,7 @@ def fill_of(fill: UserFill, account: VenueAccount) -> Fill:
         closed_pnl_usd=fill.closed_pnl,
         at=from_ms(fill.time),
         is_liquidation=liquidated is not None and liquidated.lower() == account.address.lower(),
-        raw=fill.model_dump(mode="json"),
+        raw=fill.raw(),
     )
 
 

@@ -127,7 +127,7 @@ def report_of_status(
         filled_size=filled,
         average_price=value / executed if executed else None,
         detail=status,
-        raw=known.model_dump(mode="json"),
+        raw=known.raw(),
     )
 
 
@@ -166,7 +166,7 @@ def _of_placed(client_id: str, placed: replies.Placed, asked: Decimal) -> OrderR
             filled_size=filled.total_sz,
             average_price=filled.avg_px,
             detail="filled" if is_whole else f"filled {filled.total_sz} of {asked}",
-            raw=placed.model_dump(mode="json"),
+            raw=placed.raw(),
         )
     if isinstance(placed, Resting):
         return OrderReport(
@@ -177,7 +177,7 @@ def _of_placed(client_id: str, placed: replies.Placed, asked: Decimal) -> OrderR
             filled_size=_ZERO,
             average_price=None,
             detail="resting",
-            raw=placed.model_dump(mode="json"),
+            raw=placed.raw(),
         )
     return _report(client_id, OrderState.ACKED, None, placed)
 

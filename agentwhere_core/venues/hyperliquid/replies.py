@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from agentwhere_core.venues.checked import Wire
+from agentwhere_core.venues.checked import KeptWire, Wire
 
 
 class Asset(Wire):
@@ -116,13 +116,13 @@ class ClearinghouseState(Wire):
     cross_margin_summary: MarginSummary
 
 
-class Liquidation(Wire):
+class Liquidation(KeptWire):
     """Added to fills that a liquidation made, on both sides."""
 
     liquidated_user: str | None = None
 
 
-class UserFill(Wire):
+class UserFill(KeptWire):
     """One execution; ``fee`` includes what a builder took, and is negative for a rebate."""
 
     coin: str
@@ -178,7 +178,7 @@ class LedgerEntry(Wire):
     delta: LedgerDelta
 
 
-class OrderDetails(Wire):
+class OrderDetails(KeptWire):
     """An order as ``orderStatus`` shows it; ``sz`` is what remains, ``orig_sz`` what was asked for."""
 
     coin: str
@@ -191,7 +191,7 @@ class OrderDetails(Wire):
     cloid: str | None = None
 
 
-class OrderWithStatus(Wire):
+class OrderWithStatus(KeptWire):
     """An order and what became of it."""
 
     order: OrderDetails
@@ -212,7 +212,7 @@ class UnknownOrder(Wire):
     status: Literal["unknownOid"]
 
 
-class FilledStatus(Wire):
+class FilledStatus(KeptWire):
     """An order that matched at once."""
 
     total_sz: Decimal
@@ -220,19 +220,19 @@ class FilledStatus(Wire):
     oid: int
 
 
-class RestingStatus(Wire):
+class RestingStatus(KeptWire):
     """An order that went into the book."""
 
     oid: int
 
 
-class Filled(Wire):
+class Filled(KeptWire):
     """Status of a placed order: it matched."""
 
     filled: FilledStatus
 
 
-class Resting(Wire):
+class Resting(KeptWire):
     """Status of a placed order: it rests."""
 
     resting: RestingStatus
@@ -258,13 +258,6 @@ class OrderResponse(Wire):
 
     type: Literal["order"]
     data: Statuses
-
-
-class OtherResponse(Wire):
-    """What any other action did."""
-
-    type: str
-    data: Any = None
 
 
 class Accepted(Wire):

@@ -74,16 +74,6 @@ def wire_number(value: Decimal) -> str:
     return "0" if value == 0 else f"{value.normalize():f}"
 
 
-def is_valid_price(price: Decimal, size_decimals: int) -> bool:
-    """Tell whether the venue accepts ``price`` in a market with ``size_decimals``."""
-    if price <= 0:
-        return False
-    if price == price.to_integral_value():
-        return True
-    _, digits, exponent = price.normalize().as_tuple()
-    return len(digits) <= _SIGNIFICANT_FIGURES and -int(exponent) <= _PRICE_DECIMALS - size_decimals
-
-
 def _tick(price: Decimal, size_decimals: int) -> Decimal:
     by_figures = price.adjusted() - (_SIGNIFICANT_FIGURES - 1)
     by_decimals = -max(0, _PRICE_DECIMALS - size_decimals)
