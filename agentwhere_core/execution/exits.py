@@ -227,12 +227,12 @@ def _is_near_liquidation(
     if rules.min_liquidation_distance_pct is None or liquidation <= 0:
         return False
     sign = position.side.sign
-    limit = price * rules.min_liquidation_distance_pct
+    distance = (price - liquidation) * sign * _HUNDRED
+    if distance > price * rules.min_liquidation_distance_pct:
+        return False
     # With cross margin, losses elsewhere can move liquidation past the entry price: then there is no way to share.
     way = (position.entry_price - liquidation) * sign
-    if way > 0:
-        limit = min(limit, way * rules.min_liquidation_way_pct)
-    return (price - liquidation) * sign * _HUNDRED <= limit
+    return way <= 0 or distance <= way * rules.min_liquidation_way_pct
 
 
 def _is_held_too_long(position: Position, now: datetime) -> bool:

@@ -67,24 +67,24 @@ def test_no_fills_are_no_position() -> None:
 
 def test_additions_average_the_entry_price() -> None:
     state = fold([fill(1, BUY, 1, 100), fill(2, BUY, 3, 120)])
-    assert (state.side, state.size, state.entry_price) == (Side.LONG, 4, 115)
+    assert (state.side, state.size, state.entry_price) == (Side.LONG, D(4), D(115))
     assert (state.opened_at, state.closed_at) == (START + timedelta(seconds=1), None)
     assert mark(state, D(125)) == 40
 
 
 def test_a_partial_close_realizes_its_share_and_keeps_the_entry_price() -> None:
     state = fold([fill(1, SELL, 4, 100, "0.4"), fill(2, BUY, 1, 90, "0.09")])
-    assert (state.side, state.size, state.entry_price) == (Side.SHORT, 3, 100)
-    assert (state.realized_pnl_usd, state.fees_usd) == (10, D("0.49"))
-    assert (state.peak_size, state.exit_price, state.closed_at) == (4, 90, None)
+    assert (state.side, state.size, state.entry_price) == (Side.SHORT, D(3), D(100))
+    assert (state.realized_pnl_usd, state.fees_usd) == (D(10), D("0.49"))
+    assert (state.peak_size, state.exit_price, state.closed_at) == (D(4), D(90), None)
     assert mark(state, D(95)) == 15
 
 
 def test_a_closed_position_knows_both_averages() -> None:
     state = fold([fill(1, BUY, 2, 100), fill(2, SELL, 1, 110), fill(3, SELL, 1, 120)])
     assert state.is_flat
-    assert (state.side, state.peak_size) == (Side.LONG, 2)
-    assert (state.entry_price, state.exit_price, state.realized_pnl_usd) == (100, 115, 30)
+    assert (state.side, state.peak_size) == (Side.LONG, D(2))
+    assert (state.entry_price, state.exit_price, state.realized_pnl_usd) == (D(100), D(115), D(30))
     assert state.closed_at == START + timedelta(seconds=3)
     assert mark(state, D(1)) == 0
 
@@ -92,18 +92,22 @@ def test_a_closed_position_knows_both_averages() -> None:
 def test_a_flip_closes_one_position_and_opens_the_other() -> None:
     made = [fill(1, BUY, 1, 100, "0.1"), fill(2, SELL, 3, 110, "0.3")]
     state = fold(made)
-    assert (state.side, state.size, state.entry_price) == (Side.SHORT, 2, 110)
-    assert (state.realized_pnl_usd, state.fees_usd) == (10, D("0.4"))
+    assert (state.side, state.size, state.entry_price) == (Side.SHORT, D(2), D(110))
+    assert (state.realized_pnl_usd, state.fees_usd) == (D(10), D("0.4"))
     closed, opened = episodes(made)
     assert (closed.state.side, closed.state.size, closed.state.realized_pnl_usd) == (
         Side.LONG,
-        0,
-        10,
+        D(0),
+        D(10),
     )
     assert [part.size for part in closed.fills] == [1, 1]
     assert closed.state.fees_usd == D("0.2")
-    assert (opened.state.side, opened.state.size, opened.state.entry_price) == (Side.SHORT, 2, 110)
-    assert (opened.state.fees_usd, opened.state.realized_pnl_usd) == (D("0.2"), 0)
+    assert (opened.state.side, opened.state.size, opened.state.entry_price) == (
+        Side.SHORT,
+        D(2),
+        D(110),
+    )
+    assert (opened.state.fees_usd, opened.state.realized_pnl_usd) == (D("0.2"), D(0))
     assert opened.fills[0].fill_id == made[1].fill_id
 
 
