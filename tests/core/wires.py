@@ -1,0 +1,82 @@
+"""A small HTTP server of a test's own, where the simulator cannot answer what the test needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from agentwhere_core.http import HttpClient
+
+LOOPBACK = frozenset({"127.0.0.1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server says to one request."""
+
+    body: str | bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Wire:
+    """A server's address, what it will answer (the last answer repeats), and what it was sent."""
+
+    url: str
+    answers: list[Answer]
+    received: list[bytes] = field(default_factory=list)
+
+    def next_answer(self) -> Answer:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@contextmanager
+def wire(*answers: Any) -> Iterator[Wire]:
+    """Serve ``answers`` one after another; what is no `Answer` is sent as JSON."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            served.received.append(self.rfile.read(length))
+            answer = served.next_answer()
+            body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = handle_any  # noqa: N815 - the names that http.server looks for
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    prepared = [a if isinstance(a, Answer) else Answer(json.dumps(a)) for a in answers]
+    served = Wire(f"http://127.0.0.1:{server.server_port}", prepared)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def client(service: str = "hyperliquid", **options: Any) -> Iterator[HttpClient]:
+    """Give a client that may reach this machine only, impatient unless told otherwise."""
+    settings = {"timeout_s": 5.0, "attempts": 2} | options
+    http = HttpClient(service, allowed_hosts=LOOPBACK, **settings)
+    try:
+        yield http
+    finally:
+        http.close()
