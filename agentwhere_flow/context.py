@@ -119,12 +119,17 @@ def update_candles(
     return bars
 
 
-def deepest(
+def most_telling(
     contexts: Sequence[MarketContext], venue: Venue = Venue.MULTI
 ) -> dict[str, MarketContext]:
-    """Return for each token the context with the largest volume; of ``venue`` alone unless that is MULTI."""
+    """Return one context for each token: with known volatility before others, then of the largest volume.
+
+    Only those of ``venue`` count, unless that is MULTI.
+    """
     usable = [item for item in contexts if venue in (Venue.MULTI, item.venue)]
-    ranked = sorted(usable, key=lambda item: (item.volume_24h_usd or 0, item.venue == venue))
+    ranked = sorted(
+        usable, key=lambda item: (item.volatility_24h is not None, item.volume_24h_usd or 0)
+    )
     return {item.token: item for item in ranked}
 
 

@@ -20,7 +20,7 @@ from agentwhere_core.domain.market import MarketContext
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.what.context import context_factor
 from agentwhere_core.what.signals import SignalPlan, SignalRefusal, SizingRules, build_signals
-from agentwhere_flow.context import collect_context, deepest
+from agentwhere_flow.context import collect_context, most_telling
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
 from agentwhere_store import posts as post_store
@@ -131,7 +131,7 @@ def _plan(
     settings: Settings, agent: Agent, batch: _Batch, contexts: Sequence[MarketContext]
 ) -> SignalPlan:
     """Decide what one agent makes of its mentions, within what is left of its batch's budget."""
-    its_contexts = deepest(contexts, agent.venue)
+    its_contexts = most_telling(contexts, agent.venue)
     mentions = [_scored(item, batch.weights, its_contexts) for item in batch.mentions[agent.id]]
     left = settings.size_budget_pct - batch.spent.get(agent.id, Decimal(0))
     if left <= 0:

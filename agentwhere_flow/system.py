@@ -6,6 +6,7 @@ Everything heavy is built on first use, so that a command or a Dagster run pays 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class System:
         self.settings = settings
         self.run_id = run_id
         self.clock = clock
+        self._closing = ExitStack()
 
     @cached_property
     def endpoints(self) -> Endpoints:
@@ -71,28 +73,30 @@ class System:
         """An adapter for each enabled venue."""
         from agentwhere_flow.wiring import make_venues
 
-        return make_venues(self.settings, self.endpoints)
+        return make_venues(self.settings, self.endpoints, self._closing)
 
     @cached_property
     def x(self) -> XClient:
         """The X API."""
         from agentwhere_flow.wiring import make_x_client
 
-        return make_x_client(self.settings, self.endpoints, self._token("x_bearer_token"))
+        token = self._token("x_bearer_token")
+        return make_x_client(self.settings, self.endpoints, token, self._closing)
 
     @cached_property
     def feeds(self) -> FeedClient:
         """Research feeds."""
         from agentwhere_flow.wiring import make_feed_client
 
-        return make_feed_client(self.settings)
+        return make_feed_client(self.settings, self._closing)
 
     @cached_property
     def llm(self) -> LLMClient:
         """The classifier's language model."""
         from agentwhere_flow.wiring import make_llm_client
 
-        return make_llm_client(self.settings, self.endpoints, self._token("llm_api_key"))
+        key = self._token("llm_api_key")
+        return make_llm_client(self.settings, self.endpoints, key, self._closing)
 
     def execution(self, venue: Venue) -> Execution | None:
         """Return the adapter that trades on ``venue``, or None where this version cannot."""
@@ -100,7 +104,8 @@ class System:
         return adapter if adapter is not None and adapter.can_execute else None  # type: ignore[return-value]
 
     def close(self) -> None:
-        """Give back connections."""
+        """Give back connections; the system is used no more afterwards."""
+        self._closing.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

@@ -1,8 +1,12 @@
-"""From settings to clients: venue adapters, the X API, feeds, and the language model."""
+"""From settings to clients: venue adapters, the X API, feeds, and the language model.
+
+Whatever holds connections is entered into ``closing``, the stack that the `System` empties at its end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agentwhere_core.domain.enums import Venue
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
 _USER_AGENT = "agentwhere/0.1 (feed reader)"
 
 
-def make_venues(settings: Settings, endpoints: Endpoints) -> Mapping[Venue, MarketData]:
+def make_venues(
+    settings: Settings, endpoints: Endpoints, closing: ExitStack
+) -> Mapping[Venue, MarketData]:
     """Return an adapter for each enabled venue.
 
     Raises
@@ -35,69 +41,82 @@ def make_venues(settings: Settings, endpoints: Endpoints) -> Mapping[Venue, Mark
         raise ConfigurationError(
             f"no adapter for {', '.join(unknown)}: AGENTWHERE_VENUES may name {', '.join(makers)}"
         )
-    return {venue: makers[venue](settings, endpoints) for venue in settings.venues}
+    return {
+        venue: makers[venue](endpoints, _venue_http(venue, settings, endpoints, closing))
+        for venue in settings.venues
+    }
 
 
-def make_x_client(settings: Settings, endpoints: Endpoints, bearer_token: str) -> XClient:
+def make_x_client(
+    settings: Settings, endpoints: Endpoints, bearer_token: str, closing: ExitStack
+) -> XClient:
     """Return a client of the X API."""
     from agentwhere_core.sources.x import XClient
 
-    return XClient(endpoints.x, bearer_token, _http(settings))
+    return XClient(endpoints.x, bearer_token, _http(settings, closing))
 
 
-def make_feed_client(settings: Settings) -> FeedClient:
+def make_feed_client(settings: Settings, closing: ExitStack) -> FeedClient:
     """Return a reader of RSS and Atom feeds."""
     from agentwhere_core.sources.feeds import FeedClient
 
-    return FeedClient(_http(settings))
+    return FeedClient(_http(settings, closing))
 
 
-def make_llm_client(settings: Settings, endpoints: Endpoints, api_key: str) -> LLMClient:
+def make_llm_client(
+    settings: Settings, endpoints: Endpoints, api_key: str, closing: ExitStack
+) -> LLMClient:
     """Return a client of the OpenAI-compatible endpoint."""
     from agentwhere_core.llm.client import LLMClient
 
-    return LLMClient(endpoints.llm, api_key, endpoints.llm_model, timeout_s=settings.llm_timeout_s)
+    client = LLMClient(
+        endpoints.llm, api_key, endpoints.llm_model, timeout_s=settings.llm_timeout_s
+    )
+    return closing.enter_context(client)
 
 
-def _hyperliquid(settings: Settings, endpoints: Endpoints) -> MarketData:
+def _hyperliquid(endpoints: Endpoints, http: HttpClient) -> MarketData:
     from agentwhere_core.venues.hyperliquid import Hyperliquid
 
     return Hyperliquid(
-        _venue_http("hyperliquid", settings, endpoints),
+        http,
         data_url=endpoints.hyperliquid_data,
         trade_url=endpoints.hyperliquid_trade,
         is_mainnet=endpoints.hyperliquid_is_mainnet,
     )
 
 
-def _ostium(settings: Settings, endpoints: Endpoints) -> MarketData:
+def _ostium(endpoints: Endpoints, http: HttpClient) -> MarketData:
     from agentwhere_core.venues.ostium import Ostium
 
-    return Ostium(
-        _venue_http("ostium", settings, endpoints),
-        data_url=endpoints.ostium_data,
-        subgraph_url=endpoints.ostium_subgraph,
-    )
+    return Ostium(http, data_url=endpoints.ostium_data, subgraph_url=endpoints.ostium_subgraph)
 
 
-def _lighter(settings: Settings, endpoints: Endpoints) -> MarketData:
+def _lighter(endpoints: Endpoints, http: HttpClient) -> MarketData:
     from agentwhere_core.venues.lighter import Lighter
 
-    return Lighter(_venue_http("lighter", settings, endpoints), data_url=endpoints.lighter_data)
+    return Lighter(http, data_url=endpoints.lighter_data)
 
 
-def _venue_http(service: str, settings: Settings, endpoints: Endpoints) -> HttpClient:
-    return HttpClient(
-        service, allowed_hosts=endpoints.allowed_hosts, timeout_s=settings.http_timeout_s
+def _venue_http(
+    venue: Venue, settings: Settings, endpoints: Endpoints, closing: ExitStack
+) -> HttpClient:
+    client = HttpClient(
+        venue.value.lower(),
+        allowed_hosts=endpoints.allowed_hosts,
+        timeout_s=settings.http_timeout_s,
     )
+    closing.callback(client.close)
+    return client
 
 
-def _http(settings: Settings) -> httpx.Client:
+def _http(settings: Settings, closing: ExitStack) -> httpx.Client:
     import httpx
 
-    return httpx.Client(
+    client = httpx.Client(
         timeout=httpx.Timeout(settings.http_timeout_s),
         headers={"user-agent": _USER_AGENT},
         # The simulator is on this machine: a proxy of the environment must not stand in between.
         trust_env=settings.profile is not Profile.SIM,
     )
+    return closing.enter_context(client)

@@ -81,9 +81,7 @@ def list_agents(conn: Connection) -> list[ListedAgent]:
             select(deployment_table.c.agent_id, func.count())
             .where(active)
             .group_by(deployment_table.c.agent_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return [
         ListedAgent(

@@ -111,7 +111,7 @@ def markets(
 
 def listed_tokens(conn: Connection) -> frozenset[str]:
     """Return every canonical symbol that is active on at least one venue."""
-    active = select(venue_markets.c.token_symbol.distinct()).where(venue_markets.c.is_active)
+    active = select(venue_markets.c.token_symbol).distinct().where(venue_markets.c.is_active)
     return frozenset(conn.execute(active).scalars())
 
 
@@ -137,8 +137,10 @@ def summaries(conn: Connection) -> list[VenueSummary]:
 
 def held_tokens(conn: Connection) -> frozenset[str]:
     """Return the tokens of all open positions."""
-    held = select(positions.c.token_symbol.distinct()).where(
-        positions.c.status == PositionStatus.OPEN.value
+    held = (
+        select(positions.c.token_symbol)
+        .distinct()
+        .where(positions.c.status == PositionStatus.OPEN.value)
     )
     return frozenset(conn.execute(held).scalars())
 

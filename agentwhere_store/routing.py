@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
-from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Venue
+from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Side, Venue
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
@@ -106,7 +106,7 @@ def signal_from_row(row: Any) -> Signal:
         agent_id=row.agent_id,
         batch=row.batch,
         token=row.token,
-        side=row.side,
+        side=Side(row.side),
         venue=Venue(row.venue),
         fund_percentage=row.fund_percentage,
         confidence=row.confidence,

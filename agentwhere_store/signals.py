@@ -113,7 +113,7 @@ def live_signals(conn: Connection, now: datetime) -> dict[UUID, dict[str, dateti
         select(signals.c.agent_id, signals.c.token, func.max(signals.c.expires_at))
         .where(signals.c.expires_at > now)
         .group_by(signals.c.agent_id, signals.c.token)
-    ).tuples()
+    )
     live: dict[UUID, dict[str, datetime]] = {}
     for agent_id, token, expires_at in rows:
         live.setdefault(agent_id, {})[token] = expires_at
@@ -141,7 +141,7 @@ def used_posts(conn: Connection, since: datetime) -> set[UsedPost]:
         signal_refusals.c.created_at > since,
         signal_refusals.c.reason != Reason.RECENT_SIGNAL.value,
     )
-    return {UsedPost(*row) for row in conn.execute(in_signals.union(in_refusals)).tuples()}
+    return {UsedPost(*row) for row in conn.execute(in_signals.union(in_refusals))}
 
 
 def spent_budget(conn: Connection, batch: str) -> dict[UUID, Decimal]:
@@ -151,7 +151,7 @@ def spent_budget(conn: Connection, batch: str) -> dict[UUID, Decimal]:
         .where(signals.c.batch == batch)
         .group_by(signals.c.agent_id)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
@@ -167,7 +167,7 @@ def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
         .join(deployments, deployments.c.agent_id == signals.c.agent_id)
         .where(alive, deployments.c.status == DeploymentStatus.ACTIVE.value, ~decided)
         .order_by(signals.c.id, deployments.c.id)
-    ).tuples()
+    )
     return [
         PolicyWork(by_id[signal], deployment) for signal, deployment in pairs if signal in by_id
     ]
@@ -206,7 +206,7 @@ def engagements(conn: Connection, now: datetime) -> dict[UUID, int]:
     rows = conn.execute(
         select(engaged.c.deployment_id, func.count()).group_by(engaged.c.deployment_id)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def save_policy_decisions(

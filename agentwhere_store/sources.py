@@ -117,9 +117,7 @@ def save_readings(conn: Connection, readings: Sequence[Reading], now: datetime) 
 
 def source_weights(conn: Connection) -> dict[UUID, Decimal]:
     """Return the weight of each source that has a track record; others have `DEFAULT_WEIGHT`."""
-    return dict(
-        conn.execute(select(source_scores.c.source_id, source_scores.c.weight)).tuples().all()
-    )
+    return dict(conn.execute(select(source_scores.c.source_id, source_scores.c.weight)).all())
 
 
 def _followed_accounts(now: datetime) -> Select[Any]:
