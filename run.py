@@ -66,21 +66,19 @@ def plan(arguments: list[str], home: Path) -> tuple[list[str], dict[str, str]]:
         case ["test", *rest]:
             os.chdir(REPO)
             environment.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(home / "cache/hypothesis"))
+            # Workers must collect the same tests in the same order, parameters from sets included.
+            environment.setdefault("PYTHONHASHSEED", "0")
             cache = f"cache_dir={home / 'cache/pytest'}"
             return [python, "-m", "pytest", "-o", cache, *test_workers(rest), *rest], environment
         case ["lock", *rest]:
             os.chdir(REPO)
-            return lock_command(home, rest), environment | index_settings(pip_command(home))
+            return lock_command(home, rest), uv_environment(home, pip_command(home))
         case ["dev", tool, *rest]:
             os.chdir(REPO)
             executable = home / "venv/bin" / tool
             if not executable.exists():
                 raise SetupError(f"there is no tool {tool} in {executable.parent}.")
             return [str(executable), *rest], environment
-        case ["dev"]:
-            raise SetupError(
-                "say which tool: python3 run.py dev TOOL [ARGS], e.g. `dev ruff check`."
-            )
         case _:
             return [python, "-P", "-m", "agentwhere_app.cli", *arguments], environment
 
@@ -107,23 +105,18 @@ def test_workers(arguments: list[str]) -> list[str]:
 
 def usable_cores() -> int:
     """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def lock_command(home: Path, arguments: list[str]) -> list[str]:
     """Return the command that resolves pyproject.toml into requirements.lock."""
-    uv = uv_executable(home)
-    if uv is None:
+    if uv_executable(home) is None:
         raise SetupError(f"the lock is made by uv, which is not in {home / 'uv'}.")
-    return [
-        str(uv),
-        *("pip", "compile", "--universal", "--generate-hashes", "--no-annotate", "--quiet"),
-        *("--group", "pyproject.toml:dev", "--python-version", "3.11"),
-        *("--custom-compile-command", "python3 run.py lock"),
-        *("--output-file", "requirements.lock", *arguments, "pyproject.toml"),
-    ]
+    command = [str(home / "uv/bin/uv"), "pip", "compile", "--quiet", "--universal"]
+    command += ["--generate-hashes", "--no-annotate", "--group", "pyproject.toml:dev"]
+    command += ["--python-version", "3.11", "--custom-compile-command", "python3 run.py lock"]
+    return [*command, "--output-file", "requirements.lock", *arguments, "pyproject.toml"]
 
 
 def open_home() -> Path:
@@ -189,7 +182,7 @@ def set_up(home: Path) -> None:
         pip = pip_command(home)
         uv = install_uv(home, pip)
         if uv is not None:
-            install_with_uv(home, uv, index_settings(pip))
+            install_with_uv(home, uv, uv_environment(home, pip))
         else:
             install_with_pip(home, pip)
         write_stamp(home)
@@ -198,10 +191,14 @@ def set_up(home: Path) -> None:
 
 @contextmanager
 def exclusive(home: Path) -> Iterator[None]:
-    """Hold the home's set-up lock, waiting for another set-up to end; a killed holder frees it."""
+    """Hold the home's set-up lock, waiting for another set-up to end; a killed holder frees it.
+
+    Its steps inherit the lock: an installer that outlives a killed set-up is waited for.
+    """
     import fcntl  # POSIX only; elsewhere main() has said so
 
     with (home / "setup.lock").open("w") as handle:
+        os.set_inheritable(handle.fileno(), True)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -251,12 +248,8 @@ def uv_executable(home: Path) -> Path | None:
     return uv if uv.exists() and succeeds([str(uv), "--version"]) else None
 
 
-def install_with_uv(home: Path, uv: Path, settings: dict[str, str]) -> None:
+def install_with_uv(home: Path, uv: Path, environment: dict[str, str]) -> None:
     """Make the environment equal to the lock, compiled to bytecode."""
-    defaults = {"UV_CACHE_DIR": str(home / "cache/uv"), "UV_PYTHON_DOWNLOADS": "never"}
-    if not Path("~/.local/share/uv/credentials").expanduser().exists():
-        defaults["UV_CREDENTIALS_DIR"] = str(home / "cache/uv-credentials")
-    environment = {**defaults, **clean_environment(), **settings}
     python = venv_python(home)
     if not python.exists():
         venv = [str(uv), "venv", "--quiet", "--python", sys.executable, str(home / "venv")]
@@ -291,6 +284,14 @@ def locked_requirement(name: str) -> str:
     if entry is not None:
         return entry[0]
     raise SetupError(f"{LOCK} does not list {name}. Restore it, or run `python3 run.py lock`.")
+
+
+def uv_environment(home: Path, pip: list[str]) -> dict[str, str]:
+    """Return the environment for uv: its cache in the home, pip's package sources."""
+    defaults = {"UV_CACHE_DIR": str(home / "cache/uv"), "UV_PYTHON_DOWNLOADS": "never"}
+    if not Path("~/.local/share/uv/credentials").expanduser().exists():
+        defaults["UV_CREDENTIALS_DIR"] = str(home / "cache/uv-credentials")
+    return {**defaults, **clean_environment(), **index_settings(pip)}
 
 
 def index_settings(pip: list[str]) -> dict[str, str]:
