@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 CLOSES_LOOK_BACK = timedelta(days=3)
-FIRST_STEPS = ("generate_signals",)
+FIRST_STEPS = ("signals",)
 
 
 class FirstPass(StrEnum):
