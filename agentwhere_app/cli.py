@@ -1,0 +1,41 @@
+"""The ``agentwhere`` command."""
+
+from __future__ import annotations
+
+import typer
+
+from agentwhere_app.commands import agents, cycle, setup, status, trading, up
+
+app = typer.Typer(
+    name="agentwhere",
+    help="Turn published trading ideas into trades: classify, size, route, execute, audit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(up.up)
+app.command()(setup.setup)
+app.command("sync-markets")(setup.sync_markets)
+app.command()(cycle.cycle)
+app.command()(trading.route)
+app.command()(trading.positions)
+app.command()(agents.deploy)
+app.command()(status.status)
+app.command()(up.sim)
+for name, group, about in (
+    ("agents", agents.agents, "Agents: what they read, and how they trade."),
+    ("signals", trading.signals, "Signals: trade ideas with a size."),
+    ("db", setup.db, "The database."),
+    ("secrets", setup.secrets, "Signing keys and tokens, in files that only you can read."),
+):
+    app.add_typer(group, name=name, help=about, no_args_is_help=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

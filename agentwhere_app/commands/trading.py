@@ -1,0 +1,146 @@
+"""``signals list``, ``route`` and ``positions``: what was proposed, where it would go, what is held."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentwhere_app.output import Json, command, print_json, print_table
+
+if TYPE_CHECKING:
+    from agentwhere_core.domain.trade import RoutingDecision
+
+signals = typer.Typer()
+
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")]
+
+
+@signals.command("list")
+@command
+def list_signals(limit: Limit = 50, as_json: Json = False) -> None:
+    """List signals, newest first."""
+    from agentwhere_app.session import open_system
+    from agentwhere_flow import views
+
+    with open_system() as system:
+        found = views.list_signals(system, limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        {
+            "created": f"{row['created_at']:%m-%d %H:%M}",
+            "agent": row["agent"],
+            "token": row["token"],
+            "side": row["side"],
+            "venue": row["venue"],
+            "funds %": short(row["fund_percentage"]),
+            "confidence": short(row["confidence"]),
+            "leverage": short(row["leverage"]),
+            "posts": row["posts"],
+            "expires": f"{row['expires_at']:%m-%d %H:%M}",
+        }
+        for row in found
+    ]
+    print_table("Signals", rows, empty="No signal yet: run `agentwhere cycle`, or wait for `up`.")
+
+
+@command
+def route(
+    token: Annotated[str, typer.Argument(help="Any spelling: BTC, BTC-PERP, XAU/USD, kPEPE.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Tell the story in words.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show where a trade in a token would go now, and why. Nothing is traded or recorded."""
+    from agentwhere_flow.routing import explain_route
+
+    from agentwhere_app.session import open_system
+
+    with open_system(simulator=True) as system:
+        decision = explain_route(system, system.clock(), token)
+    if as_json:
+        print_json(_decision_as_dict(decision))
+        return
+    if explain:
+        print(decision.story)
+    else:
+        venue = decision.selected_venue
+        print(f"{token.upper()}: {venue.value if venue else 'no venue'} ({decision.reason.value})")
+    rows = [
+        {
+            "venue": checked.venue.value,
+            "available": "yes" if checked.is_available else "no",
+            "reason": checked.reason.value,
+            "cost bps": short(checked.cost.total_bps) if checked.cost else None,
+            "detail": checked.detail,
+        }
+        for checked in decision.checked
+    ]
+    print_table("Checked venues", rows, empty="No venue was checked.")
+
+
+@command
+def positions(
+    include_closed: Annotated[bool, typer.Option("--closed", help="Closed ones too.")] = False,
+    limit: Limit = 200,
+    as_json: Json = False,
+) -> None:
+    """List open positions with their marks, newest first."""
+    from agentwhere_app.session import open_system
+    from agentwhere_flow import views
+
+    with open_system() as system:
+        found = views.list_positions(system, include_closed=include_closed, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        {
+            "deployment": row["deployment"],
+            "venue": row["venue"],
+            "token": row["token"],
+            "side": row["side"],
+            "size": short(row["size"]),
+            "entry": short(row["entry_price"]),
+            "mark": short(row["current_price"]),
+            "unrealized $": short(row["unrealized_pnl_usd"], 2),
+            "realized $": short(row["realized_pnl_usd"], 2),
+            "fees $": short(row["fees_usd"], 2),
+            "stop": short(row["stop_loss_price"]),
+            "target": short(row["take_profit_price"]),
+            "exit": row["exit_reason"],
+        }
+        for row in found
+    ]
+    print_table("Positions", rows, empty="No open position.")
+
+
+def _decision_as_dict(decision: RoutingDecision) -> dict[str, Any]:
+    return {
+        "requested_venue": decision.requested_venue,
+        "selected_venue": decision.selected_venue,
+        "reason": decision.reason,
+        "story": decision.story,
+        "checked_venues": [checked.venue for checked in decision.checked],
+        "venue_availability": [
+            {
+                "venue": checked.venue,
+                "available": checked.is_available,
+                "reason": checked.reason,
+                "detail": checked.detail,
+                "expected_cost_bps": checked.cost.total_bps if checked.cost else None,
+            }
+            for checked in decision.checked
+        ],
+        "routing_strategy": decision.strategy,
+        "config_version": decision.config_version,
+    }
+
+
+def short(value: Decimal | None, places: int | None = None) -> str | None:
+    """Return a number as people read it: six significant digits, or ``places`` decimals."""
+    if value is None:
+        return None
+    return f"{value:,.{places}f}" if places is not None else f"{float(value):,.6g}"

@@ -1,0 +1,89 @@
+"""The processes of a home: what each is called, how it is started, and how one knows that it works."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from agentwhere_app import probes
+from agentwhere_app.children import ChildSpec
+from agentwhere_app.home import HOST, REPOSITORY
+
+if TYPE_CHECKING:
+    from agentwhere_flow.settings import Settings
+
+WORKSPACE = REPOSITORY / "workspace.yaml"
+
+
+def has_simulator(settings: Settings) -> bool:
+    """Return whether the profile trades in the simulator."""
+    from agentwhere_flow.settings import Profile
+
+    return settings.profile in (Profile.SIM, Profile.PAPER)
+
+
+def simulator(settings: Settings) -> ChildSpec:
+    """Venues, X, feeds and language model by their wire protocols."""
+    home = settings.home / "sim"
+    home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "agentwhere_sim", "--port", str(settings.sim_port)]
+    return ChildSpec(
+        name="simulator",
+        title="Simulator",
+        command=[*command, "--home", str(home)],
+        is_ready=lambda: probes.simulator_home(settings.sim_port) == str(home),
+        stop_rank=3,
+    )
+
+
+def code_server(settings: Settings) -> ChildSpec:
+    """Our definitions, and the process that runs are started from."""
+    port = str(settings.code_server_port)
+    return ChildSpec(
+        name="code-server",
+        title="Dagster code server",
+        command=[
+            *(sys.executable, "-m", "dagster", "code-server", "start"),
+            *("--host", HOST, "--port", port),
+            *("--module-name", "agentwhere_dagster.definitions"),
+            *("--location-name", "agentwhere", "--log-level", "warning"),
+            "--use-python-environment-entry-point",
+        ],
+        is_ready=partial(probes.port_answers, settings.code_server_port),
+        stop_rank=2,
+    )
+
+
+def webserver(settings: Settings) -> ChildSpec:
+    """Show the Dagster UI."""
+    return ChildSpec(
+        name="webserver",
+        title="Dagster UI",
+        command=[
+            *(sys.executable, "-m", "dagster_webserver", "--host", HOST),
+            *("--port", str(settings.dagster_port), "--workspace", str(WORKSPACE)),
+            *("--log-level", "warning"),
+        ],
+        is_ready=partial(probes.webserver_answers, settings.dagster_port),
+        stop_rank=1,
+        orphaned_by=signal.SIGKILL,
+    )
+
+
+def daemon(settings: Settings) -> ChildSpec:
+    """Schedules, sensors, the run queue and run monitoring."""
+    return ChildSpec(
+        name="daemon",
+        title="Dagster daemon",
+        command=[
+            *(sys.executable, "-m", "dagster._daemon", "run"),
+            *("--workspace", str(WORKSPACE), "--log-level", "warning"),
+        ],
+        is_ready=lambda: bool(
+            (state := probes.dagster_state(settings.dagster_port)) and state.is_ready
+        ),
+        stop_rank=1,
+        orphaned_by=signal.SIGKILL,
+    )

@@ -1,0 +1,167 @@
+"""Agents that creators publish, and deployments that subscribers run on their own accounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from agentwhere_core.domain.enums import DeploymentStatus, Venue
+from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.idea import Agent
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
+from agentwhere_flow.system import System
+from agentwhere_store import agents as store
+
+_HANDLE = re.compile(r"^@?[A-Za-z0-9_]{1,15}$")
+_ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to trade on; ``key_name`` names its signing key in the secret store."""
+
+    venue: Venue
+    address: str
+    key_name: str
+
+
+def create_agent(
+    system: System,
+    now: datetime,
+    agent: Agent,
+    x_handles: Sequence[str],
+    feed_urls: Sequence[str],
+) -> None:
+    """Publish an agent with the sources that it follows.
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is taken, there is no source, or a source cannot be one.
+    """
+    if not x_handles and not feed_urls:
+        raise ConfigurationError(
+            "an agent without sources finds nothing: name an X account or a feed"
+        )
+    for handle in x_handles:
+        if not _HANDLE.match(handle):
+            raise ConfigurationError(
+                f"{handle!r} is no X account: letters, digits and _, at most 15"
+            )
+    for url in feed_urls:
+        if urlsplit(url).scheme not in {"http", "https"}:
+            raise ConfigurationError(f"{url!r} is no feed: it must begin with http:// or https://")
+    with system.engine.begin() as conn:
+        sources = store.FollowedSources(tuple(x_handles), tuple(feed_urls))
+        store.create_agent(conn, agent, sources, now)
+
+
+def create_deployment(
+    system: System,
+    now: datetime,
+    *,
+    agent_name: str,
+    name: str,
+    subscriber_wallet: str,
+    capital_usd: Decimal,
+    policy: Policy,
+    accounts: Sequence[NewAccount],
+) -> Deployment:
+    """Run an agent on a subscriber's accounts from now on.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such agent, the name or an account is taken, or a signing key is missing.
+    """
+    deployment_id = new_id()
+    deployment = Deployment(
+        id=deployment_id,
+        agent_id=_agent(system, agent_name).id,
+        name=name,
+        subscriber_wallet=subscriber_wallet,
+        capital_usd=capital_usd,
+        status=DeploymentStatus.ACTIVE,
+        policy=policy,
+        accounts=tuple(
+            VenueAccount(
+                id=new_id(),
+                deployment_id=deployment_id,
+                venue=account.venue,
+                address=_address(account.address),
+                signer_address=_signer_of(system, account),
+                key_name=account.key_name,
+            )
+            for account in accounts
+        ),
+    )
+    with system.engine.begin() as conn:
+        store.create_deployment(conn, deployment, now)
+    return deployment
+
+
+def agents_and_deployments(system: System) -> list[dict[str, Any]]:
+    """Return all agents by name, each with its sources and deployments; no keys."""
+    with system.engine.connect() as conn:
+        listed = store.list_agents(conn)
+        deployments = store.deployments(conn)
+    return [
+        {
+            "id": item.agent.id,
+            "name": item.agent.name,
+            "status": item.agent.status.value,
+            "venue": item.agent.venue.value,
+            "creator_wallet": item.agent.creator_wallet,
+            "x_accounts": list(item.sources.x_handles),
+            "feeds": list(item.sources.feed_urls),
+            "deployments": [
+                {
+                    "id": deployment.id,
+                    "name": deployment.name,
+                    "status": deployment.status.value,
+                    "capital_usd": deployment.capital_usd,
+                    "policy": store.rules_of(deployment.policy),
+                    "accounts": [
+                        {"venue": account.venue.value, "address": account.address}
+                        for account in deployment.accounts
+                    ],
+                }
+                for deployment in deployments
+                if deployment.agent_id == item.agent.id
+            ],
+        }
+        for item in listed
+    ]
+
+
+def _agent(system: System, name: str) -> Agent:
+    with system.engine.connect() as conn:
+        found = store.find_agent(conn, name)
+    if found is None:
+        raise ConfigurationError(f"there is no agent {name!r}: see `agentwhere agents list`")
+    return found
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.match(text):
+        raise ConfigurationError(f"{text!r} is no account address: 0x and 40 hexadecimal digits")
+    return text.lower()
+
+
+def _signer_of(system: System, account: NewAccount) -> str:
+    """Return the address of the signing key, which also proves that the key can be read."""
+    from eth_account import Account
+
+    key = system.secrets.get(account.key_name).get_secret_value()
+    try:
+        return str(Account.from_key(key).address).lower()
+    except ValueError:
+        raise ConfigurationError(
+            f"secret {account.key_name!r} is no signing key: store 32 bytes in hexadecimal"
+        ) from None
