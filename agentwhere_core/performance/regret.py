@@ -6,8 +6,8 @@ cost is known. The regret of an alternative is
     regret = realized cost − expected cost of the alternative
 
 in basis points of notional: positive where the other venue would have been cheaper. The expectation can be wrong by
-itself; `TradeRegret.model_error_bps` says by how much it was wrong at the venue that was used, so that a reader can tell
-a bad choice from a bad model.
+itself; `TradeRegret.model_error_bps` says by how much it was wrong at the venue that was used, so that a reader can
+tell a bad choice from a bad model.
 """
 
 from __future__ import annotations
