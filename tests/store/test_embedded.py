@@ -355,6 +355,7 @@ def test_a_port_taken_by_somebody_else_is_exchanged(server: EmbeddedPostgres) ->
     with server.running() as first:
         pass
     with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         stranger.bind(("127.0.0.1", first.port))
         stranger.listen()
         with server.running() as second:
