@@ -1,18 +1,81 @@
 """Performance: equity by day, and what follows from it for agents, sources and routing.
 
-Equity is kept as cumulative profit per (deployment, venue, UTC day), so that the last snapshot of a day is that day's
-close, and a missing day is one on which nothing was looked at.
+Equity is kept as cumulative profit per (deployment, venue, UTC day): the last snapshot of a day is that day's close,
+and a missing day is one on which nothing was looked at. A deployment's ``capital_usd`` is what it started with on the
+day of its creation; ``capital_flows`` is what was put in or taken out later.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Date,
+    Select,
+    Table,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import insert
 
-from agentwhere_store.tables.operations import equity_daily
-from agentwhere_store.tables.trading import positions
+from agentwhere_core.domain.enums import Venue
+from agentwhere_core.performance.equity import Book, CapitalFlow, DailyPnl
+from agentwhere_core.performance.figures import Figures
+from agentwhere_store.tables.ideas import agents
+from agentwhere_store.tables.operations import (
+    agent_metrics,
+    agent_metrics_history,
+    capital_flows,
+    equity_daily,
+)
+from agentwhere_store.tables.trading import deployments, positions
+
+_PROFITS = ("realized_pnl_usd", "unrealized_pnl_usd", "fees_usd", "funding_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an agent's deployments come to now, at the venues that count for it.
+
+    Parameters
+    ----------
+    closed_positions
+        Positions that were opened and closed.
+    net_pnl_usd
+        Realized and unrealized PnL less fees, plus funding.
+    equity_usd
+        All capital that was put in and not taken out, plus ``net_pnl_usd``.
+    """
+
+    agent_id: UUID
+    name: str
+    venue: Venue
+    closed_positions: int
+    net_pnl_usd: Decimal
+    equity_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFigures:
+    """An agent's standing with its figures of all windows."""
+
+    standing: Standing
+    figures: tuple[Figures, ...]
 
 
 def snapshot_equity(conn: Connection, now: datetime) -> int:
@@ -23,26 +86,239 @@ def snapshot_equity(conn: Connection, now: datetime) -> int:
     Returns
     -------
     int
-        How many (deployment, venue) pairs were written.
+        How many pairs were new or had changed.
     """
-    totals = select(
-        positions.c.deployment_id,
-        positions.c.venue,
-        literal(now.astimezone(UTC).date()).label("day"),
-        func.sum(positions.c.realized_pnl_usd),
-        func.sum(positions.c.unrealized_pnl_usd),
-        func.sum(positions.c.fees_usd),
-        func.sum(positions.c.funding_usd),
-        literal(now).label("updated_at"),
-    ).group_by(positions.c.deployment_id, positions.c.venue)
-    figures = ["realized_pnl_usd", "unrealized_pnl_usd", "fees_usd", "funding_usd", "updated_at"]
-    statement = insert(equity_daily).from_select(
-        ["deployment_id", "venue", "day", *figures], totals
+    totals = (
+        select(
+            positions.c.deployment_id,
+            positions.c.venue,
+            literal(_day(now)).label("day"),
+            *(func.sum(positions.c[name]) for name in _PROFITS),
+            literal(now).label("updated_at"),
+        )
+        .group_by(positions.c.deployment_id, positions.c.venue)
+        # Two snapshots at once must lock rows in one order, or they would wait for each other.
+        .order_by(positions.c.deployment_id, positions.c.venue)
     )
+    statement = insert(equity_daily).from_select(
+        ["deployment_id", "venue", "day", *_PROFITS, "updated_at"], totals
+    )
+    new = statement.excluded
     written = conn.execute(
         statement.on_conflict_do_update(
             index_elements=["deployment_id", "venue", "day"],
-            set_={name: statement.excluded[name] for name in figures},
+            set_={name: new[name] for name in (*_PROFITS, "updated_at")},
+            where=or_(*(equity_daily.c[name] != new[name] for name in _PROFITS)),
         )
     )
     return written.rowcount
+
+
+def count_agents_with_capital(conn: Connection) -> int:
+    """Return how many agents have a deployment."""
+    return conn.execute(select(func.count(deployments.c.agent_id.distinct()))).scalar_one()
+
+
+def stale_standings(conn: Connection, now: datetime) -> list[Standing]:
+    """Return where those agents stand whose figures are missing, of an earlier day, or no longer true."""
+    now_standing = _standings(_day(now)).cte("standing")
+    known = agent_metrics
+    rows = conn.execute(
+        select(now_standing)
+        .outerjoin(known, known.c.agent_id == now_standing.c.agent_id)
+        .where(
+            or_(
+                known.c.agent_id.is_(None),
+                known.c.as_of != _day(now),
+                known.c.closed_positions != now_standing.c.closed_positions,
+                known.c.net_pnl_usd != now_standing.c.net_pnl_usd,
+                known.c.equity_usd != now_standing.c.equity_usd,
+            )
+        )
+        .order_by(now_standing.c.agent_id)
+    )
+    return [
+        Standing(
+            agent_id=row.agent_id,
+            name=row.name,
+            venue=Venue(row.venue),
+            closed_positions=row.closed_positions,
+            net_pnl_usd=row.net_pnl_usd,
+            equity_usd=row.equity_usd,
+        )
+        for row in rows
+    ]
+
+
+def agent_books(conn: Connection, agent_ids: Collection[UUID], now: datetime) -> dict[UUID, Book]:
+    """Return each agent's capital flows and daily profits, all its deployments together, up to today."""
+    flows: dict[UUID, list[CapitalFlow]] = defaultdict(list)
+    pnl: dict[UUID, list[DailyPnl]] = defaultdict(list)
+    chosen = bindparam("agents", list(agent_ids), ARRAY(deployments.c.agent_id.type))
+    capital = _capital(_day(now)).subquery()
+    for agent_id, day, amount in conn.execute(
+        select(capital).where(capital.c.agent_id == func.any(chosen))
+    ):
+        flows[agent_id].append(CapitalFlow(day, amount))
+    venues = {venue.value: venue for venue in Venue}
+    for agent_id, day, venue, total in conn.execute(_daily_profits(chosen, _day(now))):
+        pnl[agent_id].append(DailyPnl(day, venues[venue], total))
+    return {id_: Book(tuple(flows[id_]), tuple(pnl[id_])) for id_ in agent_ids}
+
+
+def save_metrics(conn: Connection, found: Sequence[AgentFigures], now: datetime) -> None:
+    """Write figures as the current ones, and as those of today in the history."""
+    rows = [_metrics_row(item, now) for item in found]
+    _upsert(conn, agent_metrics, rows, key=("agent_id",))
+    _upsert(conn, agent_metrics_history, rows, key=("agent_id", "as_of"))
+
+
+def best_agents(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
+    """Return agents with all their current figures, the highest Sharpe ratio since inception first."""
+    rows = conn.execute(
+        select(agents.c.name, agents.c.venue, agent_metrics)
+        .join(agents, agents.c.id == agent_metrics.c.agent_id)
+        .order_by(agent_metrics.c.sharpe_si.desc().nulls_last(), agents.c.name)
+        .limit(limit)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def _standings(today: date) -> Select[Any]:
+    """Select each agent's closed positions, net PnL and equity from positions and capital."""
+    counts = or_(agents.c.venue == Venue.MULTI.value, agents.c.venue == positions.c.venue)
+    earned = (
+        select(
+            positions.c.agent_id,
+            func.count(positions.c.closed_at).label("closed"),
+            func.sum(_net(positions)).label("net"),
+        )
+        .join(agents, agents.c.id == positions.c.agent_id)
+        .where(counts)
+        .group_by(positions.c.agent_id)
+        .subquery()
+    )
+    capital = _capital(today).subquery()
+    put_in = (
+        select(capital.c.agent_id, func.sum(capital.c.amount).label("amount"))
+        .group_by(capital.c.agent_id)
+        .subquery()
+    )
+    net = func.coalesce(earned.c.net, 0)
+    return (
+        select(
+            agents.c.id.label("agent_id"),
+            agents.c.name,
+            agents.c.venue,
+            func.coalesce(earned.c.closed, 0).label("closed_positions"),
+            net.label("net_pnl_usd"),
+            (put_in.c.amount + net).label("equity_usd"),
+        )
+        .join(put_in, put_in.c.agent_id == agents.c.id)
+        .outerjoin(earned, earned.c.agent_id == agents.c.id)
+    )
+
+
+def _capital(today: date) -> Any:
+    """Select (agent_id, day, amount) of all money put in or taken out up to today."""
+    started = cast(func.timezone("UTC", deployments.c.created_at), Date)
+    moved = cast(func.timezone("UTC", capital_flows.c.at), Date)
+    return union_all(
+        select(
+            deployments.c.agent_id.label("agent_id"),
+            started.label("day"),
+            deployments.c.capital_usd.label("amount"),
+        ).where(started <= today),
+        select(deployments.c.agent_id, moved, capital_flows.c.amount_usd)
+        .join(deployments, deployments.c.id == capital_flows.c.deployment_id)
+        .where(moved <= today),
+    )
+
+
+def _daily_profits(chosen: ColumnElement[Any], today: date) -> Select[Any]:
+    """Select (agent_id, day, venue, cumulative profit) by day.
+
+    Deployments are added by their daily changes, so that one without a row on some day keeps what it had.
+    """
+    each = equity_daily.c.deployment_id, equity_daily.c.venue
+    net = _net(equity_daily)
+    changes = (
+        select(
+            deployments.c.agent_id,
+            equity_daily.c.day,
+            equity_daily.c.venue,
+            (net - func.lag(net, 1, 0).over(partition_by=each, order_by=equity_daily.c.day)).label(
+                "change"
+            ),
+        )
+        .join(deployments, deployments.c.id == equity_daily.c.deployment_id)
+        .where(deployments.c.agent_id == func.any(chosen), equity_daily.c.day <= today)
+        .subquery()
+    )
+    place = changes.c.agent_id, changes.c.venue
+    return (
+        select(
+            changes.c.agent_id,
+            changes.c.day,
+            changes.c.venue,
+            func.sum(func.sum(changes.c.change)).over(partition_by=place, order_by=changes.c.day),
+        )
+        .group_by(*place, changes.c.day)
+        .order_by(*place, changes.c.day)
+    )
+
+
+def _net(table: Table) -> ColumnElement[Decimal]:
+    profit: ColumnElement[Decimal] = (
+        table.c.realized_pnl_usd
+        + table.c.unrealized_pnl_usd
+        - table.c.fees_usd
+        + table.c.funding_usd
+    )
+    return profit
+
+
+def _metrics_row(item: AgentFigures, now: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "agent_id": item.standing.agent_id,
+        "as_of": _day(now),
+        "closed_positions": item.standing.closed_positions,
+        "net_pnl_usd": item.standing.net_pnl_usd,
+        "equity_usd": item.standing.equity_usd,
+        "computed_at": now,
+    }
+    for found in item.figures:
+        for name, value in asdict(found).items():
+            key = f"{name}_{found.window}"
+            if key in agent_metrics.c:
+                row[key] = Decimal(repr(value)) if isinstance(value, float) else value
+    return row
+
+
+def _upsert(
+    conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Collection[str]
+) -> None:
+    """Insert rows or replace those of the same key, in one statement with one array per column."""
+    if not rows:
+        return
+    names = list(rows[0])
+    arrays = [
+        bindparam(f"array_{name}", [row[name] for row in rows], ARRAY(table.c[name].type))
+        for name in names
+    ]
+    values = (
+        func.unnest(*arrays)
+        .table_valued(*(column(name, table.c[name].type) for name in names))
+        .render_derived()
+    )
+    statement = insert(table).from_select(names, select(*(values.c[name] for name in names)))
+    rest = [name for name in names if name not in key]
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(key), set_={name: statement.excluded[name] for name in rest}
+        )
+    )
+
+
+def _day(now: datetime) -> date:
+    return now.astimezone(UTC).date()

@@ -1,0 +1,61 @@
+"""Agents' figures: from daily equity to APR, Sharpe and the rest, for every agent whose money has moved (M1-M5)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from agentwhere_core.performance.equity import daily_equity
+from agentwhere_core.performance.figures import figures_by_window
+from agentwhere_flow.report import Tally, step
+from agentwhere_store import performance as store
+from agentwhere_store.performance import AgentFigures
+
+if TYPE_CHECKING:
+    from agentwhere_flow.system import System
+
+
+@step("agent_metrics")
+def update_metrics(system: System, now: datetime) -> Tally:
+    """Bring the figures of all agents up to date, up to and including today; a position closed just now counts."""
+    tally = Tally()
+    with system.engine.begin() as conn:
+        snapshots = store.snapshot_equity(conn, now)
+    with system.engine.begin() as conn:
+        tally.rows_in = store.count_agents_with_capital(conn)
+        stale = store.stale_standings(conn, now)
+        books = store.agent_books(conn, [standing.agent_id for standing in stale], now)
+    today = now.astimezone(UTC).date()
+    found, ruined = [], []
+    for standing in stale:
+        series = daily_equity([books[standing.agent_id]], today, standing.venue)
+        if series.ruined_on is not None:
+            ruined.append(f"{standing.name} on {series.ruined_on}")
+        windows = figures_by_window(series.returns)
+        found.append(AgentFigures(standing, tuple(windows.values())))
+    with system.engine.begin() as conn:
+        store.save_metrics(conn, found, now)
+        tally.table = [_row(agent) for agent in store.best_agents(conn)]
+    tally.rows_out = len(found)
+    tally.details |= {"equity_snapshots": snapshots, "lost_everything": ruined}
+    return tally
+
+
+def _row(agent: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "agent": agent["name"],
+        "venue": agent["venue"],
+        "days": agent["days_si"],
+        "APR 30 d": _percent(agent["apr_30d"]),
+        "APR since start": _percent(agent["apr_si"]),
+        "Sharpe": "" if agent["sharpe_si"] is None else f"{agent['sharpe_si']:.2f}",
+        "drawdown": _percent(agent["max_drawdown_si"]),
+        "closed": agent["closed_positions"],
+        "net PnL USD": f"{agent['net_pnl_usd']:.2f}",
+        "equity USD": f"{agent['equity_usd']:.2f}",
+    }
+
+
+def _percent(fraction: Decimal | None) -> str:
+    return "" if fraction is None else f"{fraction:.1%}"
