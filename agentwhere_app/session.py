@@ -11,7 +11,7 @@ from agentwhere_app import probes, services
 from agentwhere_app.children import Child
 from agentwhere_app.home import find_running, load_settings, service_environment
 from agentwhere_app.ports import choose_port
-from agentwhere_core.domain.errors import UnreachableError
+from agentwhere_core.domain.errors import ConfigurationError, UnreachableError
 
 if TYPE_CHECKING:
     from agentwhere_flow.settings import Settings
@@ -33,6 +33,7 @@ def open_system(*, simulator: bool = False) -> Iterator[System]:
     from agentwhere_flow.system import System
 
     with ExitStack() as stack:
+        stack.enter_context(_database_errors_explained())
         settings = stack.enter_context(open_database(load_settings()))
         if simulator:
             settings = stack.enter_context(open_simulator(settings))
@@ -98,6 +99,23 @@ def database_url_of(settings: Settings) -> str:
 
         return EmbeddedPostgres(settings.home).url()
     return settings.database_url.get_secret_value()
+
+
+@contextmanager
+def _database_errors_explained() -> Iterator[None]:
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    try:
+        yield
+    except ProgrammingError as error:
+        if type(error.orig).__name__ not in {"UndefinedTable", "UndefinedColumn"}:
+            raise
+        raise ConfigurationError(
+            "the database lacks what this version needs: run `agentwhere setup`"
+        ) from error
+    except OperationalError as error:
+        said = str(error.orig).splitlines()[0]
+        raise UnreachableError("database", f"{said}. Start it, or check DATABASE_URL") from error
 
 
 def _is_ours(settings: Settings) -> bool:

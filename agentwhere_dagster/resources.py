@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from agentwhere_core.domain.enums import Venue
+
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 
 class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The system as the environment describes it (``AGENTWHERE_*``, ``DATABASE_URL``)."""
+
+    def trades_on(self, venue: Venue) -> bool:
+        """Return whether ``venue`` is enabled."""
+        from agentwhere_flow.settings import Settings
+
+        return venue in Settings().venues
 
     @contextmanager
     def system(self, run_id: str | None = None) -> Iterator[System]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,19 +19,18 @@ secrets = typer.Typer()
 @command
 def setup(as_json: Json = False) -> None:
     """Migrate the database, write the default routing configuration and verify both. Safe to repeat."""
-    from dataclasses import asdict
-
-    from agentwhere_flow.setup import setup as set_up
-
     from agentwhere_app.session import open_system
+    from agentwhere_flow.setup import setup as set_up
 
     with open_system() as system:
         report = set_up(system, system.clock())
     if as_json:
-        print_json(asdict(report))
+        print_json({"ok": report.ok, "lines": report.lines, "problems": report.problems})
         return
-    for line in report.lines():
+    for line in report.lines:
         print(line)
+    for problem in report.problems:
+        print(f"to do: {problem}")
 
 
 @command
@@ -46,7 +45,7 @@ def sync_markets(
     from agentwhere_flow.markets import sync_markets as sync
     from agentwhere_flow.views import markets_by_venue
 
-    results = []
+    results: list[dict[str, Any]] = []
     with open_system(simulator=True) as system:
         enabled = system.settings.venues
         wanted = enabled if venue is None else (_venue(venue, enabled),)

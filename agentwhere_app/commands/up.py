@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -104,7 +105,7 @@ def _choose_ports(settings: Settings) -> Settings:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[tuple[Settings, object]]:
+def _database(settings: Settings) -> Iterator[tuple[Settings, Callable[[], object] | None]]:
     """Have the database for the length of `up`; the second value keeps the embedded one alive."""
     if settings.database_url is not None:
         yield settings, None
@@ -152,7 +153,8 @@ def _set_up(system: System) -> None:
     from agentwhere_flow.setup import setup
 
     say("setting up the database")
-    setup(system, system.clock())
+    for problem in setup(system, system.clock()).problems:
+        say(f"to do: {problem}")
 
 
 def _create_demo(system: System) -> None:
@@ -226,7 +228,7 @@ def _follow_first_pass(supervisor: Supervisor, system: System) -> None:
     if first_pass(system) is FirstPass.DONE:
         return
     say("the first pass starts by itself; its steps:")
-    began, last, told = time.monotonic(), system.clock(), set[str]()
+    began, last, told = time.monotonic(), system.clock(), set[UUID]()
     while not supervisor.stop and time.monotonic() - began < FIRST_PASS_WATCH_S:
         for step in steps_since(system, last):
             if step.id not in told:

@@ -35,6 +35,9 @@ def _market_list(venue: Venue) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Any]:
         from agentwhere_flow.markets import sync_markets
 
+        if not agent_where.trades_on(venue):
+            note = f"{venue.value} is not among AGENTWHERE_VENUES: nothing was done."
+            return dg.MaterializeResult(metadata={"note": note})
         return materialize(context, agent_where, sync_markets, venue=venue)
 
     return sync
