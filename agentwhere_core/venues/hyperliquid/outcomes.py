@@ -99,7 +99,7 @@ def may_have_fills(known: replies.OrderWithStatus) -> bool:
     """Tell whether an order in this status can have executed, so that its fills must be asked for."""
     if known.status in _RESTING_STATUSES:
         return known.order.sz < known.order.orig_sz
-    return not known.status.endswith("Rejected") or known.status in _NOT_FILLED_STATUSES
+    return not _is_refusal(known.status) or known.status in _NOT_FILLED_STATUSES
 
 
 def report_of_status(
@@ -118,7 +118,7 @@ def report_of_status(
     is_counted = status == "filled" or status in _RESTING_STATUSES
     filled = max(executed, order.orig_sz - order.sz) if is_counted else executed
     value = sum((fill.sz * fill.px for fill in fills), _ZERO)
-    fallback = Reason.VENUE_REJECTED if status.endswith("Rejected") else None
+    fallback = Reason.VENUE_REJECTED if _is_refusal(status) else None
     return OrderReport(
         client_id=client_id,
         state=_state_of(status, filled),
@@ -138,12 +138,16 @@ def _state_of(status: str, filled: Decimal) -> OrderState:
         return OrderState.PARTIAL if filled else OrderState.ACKED
     if status in _CANCEL_STATUSES or status.endswith("Canceled"):
         return OrderState.CANCELLED
-    if status.endswith("Rejected"):
+    if _is_refusal(status):
         # What an immediate order could not fill is refused; the part that it filled stands.
         return OrderState.CANCELLED if filled else OrderState.REJECTED
     raise MalformedReplyError(
         SERVICE, f"order status {status!r} is not one we know; nothing is concluded from it"
     )
+
+
+def _is_refusal(status: str) -> bool:
+    return status == "rejected" or status.endswith("Rejected")
 
 
 def _of_refusal(client_id: str, text: str) -> OrderReport:
