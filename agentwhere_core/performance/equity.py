@@ -31,7 +31,6 @@ from itertools import groupby
 from agentwhere_core.domain.enums import Venue
 
 _ZERO = Decimal(0)
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +159,13 @@ def _walk(
 ) -> EquitySeries:
     """Go through the days, and stop at ruin."""
     days: list[EquityDay] = []
-    equity, day = _ZERO, first
-    while day <= through:
+    eventful = earned.keys() | deposits.keys() | withdrawals.keys()
+    equity = _ZERO
+    for number in range((through - first).days + 1):
+        day = first + timedelta(days=number)
+        if day not in eventful:
+            days.append(EquityDay(day, equity, _ZERO, _ZERO, equity, 0.0))
+            continue
         base = equity + deposits.get(day, _ZERO)
         pnl = earned.get(day, _ZERO)
         withdrawn = withdrawals.get(day, _ZERO)
@@ -170,7 +174,6 @@ def _walk(
         days.append(EquityDay(day, base, pnl, withdrawn, equity, _rate(pnl, base, ruin=is_ruin)))
         if is_ruin:
             return EquitySeries(tuple(days), ruined_on=day)
-        day += _DAY
     return EquitySeries(tuple(days))
 
 

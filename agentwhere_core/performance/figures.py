@@ -105,11 +105,10 @@ def figures(returns: Sequence[float], window: Window = Window.SI) -> Figures:
     """
     sample = returns if window.length is None else returns[-window.length :]
     n = len(sample)
-    wins = math.fsum(r for r in sample if r > 0)
-    losses = -math.fsum(r for r in sample if r < 0)
-    won = sum(1 for r in sample if r > 0)
-    active = sum(1 for r in sample if r != 0)
-    growth = math.prod(1 + r for r in sample)
+    won = [r for r in sample if r > 0]
+    lost = [r for r in sample if r < 0]
+    active = len(won) + len(lost)
+    growth = math.prod([1 + r for r in sample])
     is_long_enough = n >= MIN_DAYS
     ratios = _ratios(sample) if is_long_enough else _NO_RATIOS
     return Figures(
@@ -125,8 +124,8 @@ def figures(returns: Sequence[float], window: Window = Window.SI) -> Figures:
         max_drawdown=_max_drawdown(sample) if n else None,
         cagr=_cagr(growth, n) if is_long_enough else None,
         volatility=ratios.volatility,
-        profit_factor=wins / losses if losses else None,
-        win_rate=won / active if active else None,
+        profit_factor=_profit_factor(won, lost),
+        win_rate=len(won) / active if active else None,
     )
 
 
@@ -154,13 +153,13 @@ def _ratios(sample: Sequence[float]) -> _Ratios:
     n = len(sample)
     year = math.sqrt(DAYS_PER_YEAR)
     mean = math.fsum(sample) / n
-    downside = math.sqrt(math.fsum(r * r for r in sample if r < 0) / n)
+    downside = math.sqrt(math.fsum([r * r for r in sample if r < 0]) / n)
     sortino = year * mean / downside if downside else None
     # Equal returns have no dispersion; rounding in the mean must not invent one.
     if max(sample) == min(sample):
         return _Ratios(volatility=0.0, sortino=sortino)
     deviations = [r - mean for r in sample]
-    square = math.fsum(d * d for d in deviations)
+    square = math.fsum([d * d for d in deviations])
     std = math.sqrt(square / (n - 1))
     if std == 0:
         return _Ratios(volatility=0.0, sortino=sortino)
@@ -179,11 +178,19 @@ def _standard_error(daily: float, deviations: Sequence[float], variance: float) 
     """Return the standard error of a daily Sharpe ratio (Mertens 2002)."""
     n = len(deviations)
     scale = math.sqrt(variance)
-    skewness = math.fsum((d / scale) ** 3 for d in deviations) / n
-    kurtosis = math.fsum((d / scale) ** 4 for d in deviations) / n
+    squares = [(d / scale) * (d / scale) for d in deviations]
+    skewness = math.fsum(s * d for s, d in zip(squares, deviations, strict=True)) / scale / n
+    kurtosis = math.fsum(s * s for s in squares) / n
     # Never negative in exact arithmetic, because kurtosis is at least 1 + skewness².
     spread = max(0.0, 1 - skewness * daily + (kurtosis - 1) / 4 * daily**2)
     return math.sqrt(spread / (n - 1))
+
+
+def _profit_factor(won: Sequence[float], lost: Sequence[float]) -> float | None:
+    """Return gains over losses; None without a loss that can be divided by."""
+    losses = -math.fsum(lost)
+    factor = math.fsum(won) / losses if losses else math.inf
+    return factor if math.isfinite(factor) else None
 
 
 def _max_drawdown(sample: Sequence[float]) -> float:
@@ -192,8 +199,10 @@ def _max_drawdown(sample: Sequence[float]) -> float:
     deepest = 0.0
     for r in sample:
         level *= 1 + r
-        peak = max(peak, level)
-        deepest = min(deepest, level / peak - 1)
+        if level >= peak:
+            peak = level
+        else:
+            deepest = min(deepest, level / peak - 1)
     return deepest
 
 

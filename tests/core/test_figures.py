@@ -12,7 +12,7 @@ from uuid import UUID
 import empyrical
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentwhere_core.domain.enums import OrderSide, Venue
@@ -245,6 +245,7 @@ def test_more_history_narrows_the_interval() -> None:
 
 
 @given(st.lists(st.floats(-0.99, 2), min_size=1, max_size=60))
+@example([1.0, -5e-324])
 def test_figures_are_finite_and_in_range(returns: list[float]) -> None:
     ours = figures(returns)
     values = [getattr(ours, name) for name in Figures.__dataclass_fields__ if name != "window"]
