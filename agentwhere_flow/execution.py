@@ -181,6 +181,8 @@ def _place(system: System, held: Lease, entry: _Entry, now: datetime) -> _Outcom
         return _decline(system, held, entry, Reason.NOT_LISTED)
     if entry.quote is None:
         return _Outcome(entry, None, Reason.PRICE_UNAVAILABLE)
+    if not entry.quote.is_open:
+        return _Outcome(entry, None, Reason.MARKET_CLOSED)
     desk = Desk(system, held, adapter, entry.account)
     try:
         return _enter(desk, entry, entry.market, entry.quote, now)
@@ -311,10 +313,10 @@ def _decline(system: System, held: Lease, entry: _Entry, reason: Reason) -> _Out
         venue_order_id=None,
         reason=None,
     )
-    ledger.record_unplaced(
+    ended = ledger.record_unplaced(
         system, held, order, reason, routing_id=work.routing_id, now=system.clock()
     )
-    return _Outcome(entry, order, reason)
+    return _Outcome(entry, ended, reason)
 
 
 def _settle_stragglers(

@@ -115,11 +115,12 @@ def cancel(desk: Desk, market: Market, resting: Sequence[Order]) -> None:
 
 def record_unplaced(
     system: System, held: Lease, order: Order, reason: Reason, *, routing_id: UUID, now: datetime
-) -> None:
-    """Record an intent that ended before anything was signed: its order is CANCELLED with ``reason``."""
+) -> Order:
+    """Record an intent that ended before anything was signed, as an order that is CANCELLED with ``reason``."""
     ended = replace(order, state=OrderState.CANCELLED, reason=reason)
     with system.engine.begin() as conn:
         ledger.plan(conn, None, [ended], lease=held, routing_id=routing_id, now=now)
+    return ended
 
 
 def settle(

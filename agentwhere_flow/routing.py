@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -100,7 +100,10 @@ def route_signals(system: System, now: datetime) -> Tally:
     funds, unread = _read_funds(system, world, accounts, now, tally)
     ready = [item for item in work if item.decision.deployment_id not in unread]
     began = time.perf_counter()
-    routed = [_decide(item, by_id[item.decision.deployment_id], world, funds) for item in ready]
+    routed = []
+    for item in ready:
+        routed.append(_decide(item, by_id[item.decision.deployment_id], world, funds))
+        _reserve(funds, routed[-1])
     tally.details["decision_seconds"] = round(time.perf_counter() - began, 6)
     with system.engine.begin() as conn:
         tally.rows_out = store.save_decisions(conn, routed, now)
@@ -205,6 +208,20 @@ def _read_funds(
     return funds, unread
 
 
+def _reserve(funds: dict[UUID, dict[Venue, FundsAt]], routed: RoutedSignal) -> None:
+    """Take what a decision will use out of the account, so that the next one of this pass does not count on it."""
+    venue = routed.decision.selected_venue
+    at = funds.get(routed.deployment_id, {})
+    if venue is None or venue not in at:
+        return
+    before = at[venue]
+    at[venue] = replace(
+        before,
+        free_margin_usd=before.free_margin_usd - routed.margin_usd,
+        pending_tokens=before.pending_tokens | {routed.signal.token},
+    )
+
+
 def _decide(
     work: RoutingWork,
     deployment: Deployment,
@@ -212,12 +229,13 @@ def _decide(
     funds: Mapping[UUID, Mapping[Venue, FundsAt]],
 ) -> RoutedSignal:
     signal = work.signal
+    margin_usd = deployment.capital_usd * work.decision.fund_percentage / 100
     began = time.perf_counter()
     decision = route(
         RouteRequest(
             token=signal.token,
             side=signal.side,
-            margin_usd=deployment.capital_usd * work.decision.fund_percentage / 100,
+            margin_usd=margin_usd,
             leverage=work.decision.leverage,
             requested_venue=signal.venue,
         ),
@@ -231,7 +249,7 @@ def _decide(
         world.now,
     )
     elapsed_ms = Decimal(str(round((time.perf_counter() - began) * 1000, 4)))
-    return RoutedSignal(signal, deployment.id, decision, elapsed_ms)
+    return RoutedSignal(signal, deployment.id, decision, margin_usd, elapsed_ms)
 
 
 def _count(tally: Tally, routed: Sequence[RoutedSignal], by_id: Mapping[UUID, Deployment]) -> None:

@@ -43,6 +43,7 @@ class RoutedSignal:
     signal: Signal
     deployment_id: UUID
     decision: RoutingDecision
+    margin_usd: Decimal
     duration_ms: Decimal
 
 
@@ -185,7 +186,7 @@ def save_decisions(conn: Connection, routed: Sequence[RoutedSignal], now: dateti
                 "venue_availability": [_availability(check) for check in item.decision.checked],
                 "routing_strategy": item.decision.strategy.value,
                 "config_version": item.decision.config_version,
-                "inputs": json_safe(item.decision.inputs),
+                "inputs": item.decision.inputs,
                 "routing_duration_ms": item.duration_ms,
                 "created_at": now,
             }
