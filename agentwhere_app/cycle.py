@@ -97,7 +97,7 @@ def _failures(result: ExecuteInProcessResult) -> Iterator[str]:
         data = event.step_failure_data
         told = data.user_failure_data.description if data.user_failure_data else None
         if told is None and data.error is not None:
-            told = data.error.message.strip()
+            told = (data.error.cause or data.error).message.strip()
         yield f"{event.step_key}: {told or event.message}"
 
 

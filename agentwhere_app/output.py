@@ -6,11 +6,16 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
 from agentwhere_core.domain.errors import AgentWhereError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_OF_FILES = 180
 
 P = ParamSpec("P")
 
@@ -65,11 +70,10 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
     """Print rows as a table, or say what it means that there are none."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = wide_console()
     if not rows:
         console.print(empty, highlight=False)
         return
@@ -79,6 +83,13 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, empty: str) ->
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     console.print(table)
+
+
+def wide_console() -> Console:
+    """Return a console for standard output that does not squeeze what goes into a file or a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 
 
 def note(text: str) -> None:

@@ -38,12 +38,19 @@ class StepRun:
     rows_in: int
     rows_out: int
     refusals: Mapping[str, int]
+    details: Mapping[str, Any]
     error: str | None
+
+    @property
+    def label(self) -> str:
+        """The step's name, with the venue where it has one."""
+        venue = self.details.get("venue")
+        return f"{self.step} {venue}" if venue else self.step
 
     def summary(self) -> str:
         """Return the step in one line."""
         refused = ", ".join(f"{count} {reason}" for reason, count in self.refusals.items())
-        parts = [f"{self.step}: {self.rows_in} in, {self.rows_out} out, {self.seconds:.2f} s"]
+        parts = [f"{self.label}: {self.rows_in} in, {self.rows_out} out, {self.seconds:.2f} s"]
         parts += [f"refused {refused}"] if refused else []
         parts += [self.error] if self.error else []
         return "; ".join(parts)
@@ -57,6 +64,7 @@ class StepRun:
             "rows_out": self.rows_out,
             "refusals": dict(self.refusals),
             "seconds": float(self.seconds),
+            "details": dict(self.details),
             "error": self.error,
         }
 

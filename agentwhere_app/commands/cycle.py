@@ -48,14 +48,12 @@ def cycle(as_json: Json = False) -> None:
 
 
 def _print_summary(outcomes: list[JobOutcome], seconds: float) -> None:
-    from rich.console import Console
-
-    from agentwhere_app.output import print_table
+    from agentwhere_app.output import print_table, wide_console
 
     rows: list[dict[str, Any]] = [
         {
             "job": outcome.job,
-            "step": step.step,
+            "step": step.label,
             "in": step.rows_in,
             "out": step.rows_out,
             "seconds": f"{step.seconds:.2f}",
@@ -65,11 +63,11 @@ def _print_summary(outcomes: list[JobOutcome], seconds: float) -> None:
         for step in outcome.steps
     ]
     print_table("Steps", rows, empty="No step has run.")
-    console = Console()
+    console = wide_console()
     for outcome in outcomes:
         for step in outcome.steps:
-            if step.error and step.ok is False:
-                console.print(f"{step.step}: {step.error}", highlight=False, markup=False)
+            if step.error:
+                console.print(f"{step.label}: {step.error}", highlight=False, markup=False)
         for failure in outcome.failures:
             console.print(f"{outcome.job} failed at {failure}", highlight=False, markup=False)
         for check in outcome.failed_checks:

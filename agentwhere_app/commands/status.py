@@ -47,9 +47,9 @@ def _up_as_dict(running: Running | None, dagster: DagsterState | None) -> dict[s
 def _print_status(
     running: Running | None, dagster: DagsterState | None, state: dict[str, Any]
 ) -> None:
-    from rich.console import Console
+    from agentwhere_app.output import wide_console
 
-    console = Console()
+    console = wide_console()
     if running is None:
         console.print("up: not running (start it with `agentwhere up`)", highlight=False)
     else:
