@@ -15,6 +15,7 @@ from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
+from agentwhere_core.how.policy import policy_to_json
 from agentwhere_flow.system import System
 from agentwhere_store import agents as store
 
@@ -126,7 +127,7 @@ def agents_and_deployments(system: System) -> list[dict[str, Any]]:
                     "name": deployment.name,
                     "status": deployment.status.value,
                     "capital_usd": deployment.capital_usd,
-                    "policy": store.rules_of(deployment.policy),
+                    "policy": policy_to_json(deployment.policy),
                     "accounts": [
                         {"venue": account.venue.value, "address": account.address}
                         for account in deployment.accounts
