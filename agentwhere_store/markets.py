@@ -170,31 +170,6 @@ def save_context(conn: Connection, contexts: Sequence[MarketContext]) -> None:
     )
 
 
-def latest_context(conn: Connection, tokens: Collection[str]) -> list[MarketContext]:
-    """Return the newest context of each venue and token, by token and venue."""
-    rows = conn.execute(
-        select(market_context)
-        .where(market_context.c.token_symbol.in_(list(tokens)))
-        .order_by(market_context.c.token_symbol, market_context.c.venue, market_context.c.at.desc())
-        .distinct(market_context.c.token_symbol, market_context.c.venue)
-    )
-    return [
-        MarketContext(
-            venue=Venue(row.venue),
-            token=row.token_symbol,
-            at=row.at,
-            price=row.price,
-            change_24h=row.change_24h,
-            volume_24h_usd=row.volume_24h_usd,
-            open_interest_usd=row.open_interest_usd,
-            funding_hourly=row.funding_hourly,
-            spread_bps=row.spread_bps,
-            volatility_24h=row.volatility_24h,
-        )
-        for row in rows
-    ]
-
-
 def save_candles(conn: Connection, bars: Sequence[Candle]) -> None:
     """Keep candles; a bar that was still forming is replaced, a closed one stays."""
     _upsert(
