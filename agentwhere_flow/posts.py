@@ -34,6 +34,7 @@ class _Read:
     posts: tuple[FetchedPost, ...] = ()
     retries: int = 0
     note: str = ""
+    has_gap: bool = False
 
     @property
     def source(self) -> Source:
@@ -85,7 +86,7 @@ def _read(system: System, source: Source, now: datetime) -> _Read:
     try:
         if source.kind is SourceKind.X:
             return _read_account(system, source, now)
-        return _read_feed(system, source)
+        return _read_feed(system, source, now)
     except RateLimitedError as error:
         return _Read(Reading(source, str(error), error.retry_at))
     except RemoteError as error:
@@ -95,20 +96,29 @@ def _read(system: System, source: Source, now: datetime) -> _Read:
 def _read_account(system: System, source: Source, now: datetime) -> _Read:
     """Read an account's timeline from its cursor; the first time, only as far back as signals look."""
     user_id = source.external_id or system.x.resolve_user(source.locator).id
-    since = None
-    if source.cursor is None:
-        since = now - timedelta(hours=system.settings.signal_window_h)
+    since = _window_start(system, now) if source.cursor is None else None
     timeline = system.x.fetch_posts(user_id, since_id=source.cursor, since=since)
     read = replace(source, external_id=user_id, cursor=timeline.newest_id or source.cursor)
-    gap = "" if timeline.complete else "more posts than one run reads: the oldest are missing"
-    return _Read(Reading(read), timeline.posts, timeline.retries, gap)
+    note = "" if timeline.complete else "more posts than one run reads: the oldest are missing"
+    return _Read(
+        Reading(read), timeline.posts, timeline.retries, note, has_gap=not timeline.complete
+    )
 
 
-def _read_feed(system: System, source: Source) -> _Read:
+def _read_feed(system: System, source: Source, now: datetime) -> _Read:
+    """Read a feed if it changed; items that are too old for a signal are not worth the model's time."""
     page = system.feeds.fetch(source.locator, source.etag, source.last_modified)
     read = replace(source, etag=page.etag, last_modified=page.last_modified)
-    note = "unchanged" if page.not_modified else ""
-    return _Read(Reading(read), page.posts, page.retries, note)
+    start = _window_start(system, now)
+    fresh = tuple(post for post in page.posts if post.published_at > start)
+    note = f"{len(page.posts) - len(fresh)} too old" if len(fresh) < len(page.posts) else ""
+    if page.not_modified:
+        note = "unchanged"
+    return _Read(Reading(read), fresh, page.retries, note)
+
+
+def _window_start(system: System, now: datetime) -> datetime:
+    return now - timedelta(hours=system.settings.signal_window_h)
 
 
 def _store(system: System, read: _Read, now: datetime, tally: Tally) -> None:
@@ -121,7 +131,7 @@ def _store(system: System, read: _Read, now: datetime, tally: Tally) -> None:
     name = read.source.locator
     if read.reading.error:
         tally.problems.append(f"source {name}: {read.reading.error}")
-    elif read.note.startswith("more"):
+    elif read.has_gap:
         tally.problems.append(f"source {name}: {read.note}; run the step more often")
     tally.table.append(
         {

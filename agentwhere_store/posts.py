@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from agentwhere_core.domain.enums import AgentStatus, Horizon, PostState, Side
@@ -185,10 +185,7 @@ def save_abstentions(conn: Connection, abstained: Sequence[Abstention]) -> None:
 
 def mentions_since(conn: Connection, since: datetime) -> list[AgentMention]:
     """Return the trades that posts published after ``since`` propose to each active agent, oldest post first."""
-    follows = or_(
-        agent_sources.c.x_account_id == posts.c.source_id,
-        agent_sources.c.research_source_id == posts.c.source_id,
-    )
+    followed = func.coalesce(agent_sources.c.x_account_id, agent_sources.c.research_source_id)
     rows = conn.execute(
         select(
             agent_sources.c.agent_id,
@@ -201,7 +198,7 @@ def mentions_since(conn: Connection, since: datetime) -> list[AgentMention]:
             posts.c.published_at,
         )
         .join_from(mentions, posts, posts.c.id == mentions.c.post_id)
-        .join(agent_sources, follows)
+        .join(agent_sources, followed == posts.c.source_id)
         .join(agents, agents.c.id == agent_sources.c.agent_id)
         .where(posts.c.published_at > since, agents.c.status == AgentStatus.ACTIVE.value)
         .order_by(posts.c.published_at, posts.c.id, mentions.c.token)

@@ -215,6 +215,13 @@ def test_no_readable_source_fails_the_step_and_loses_nothing(desk: System, sim: 
     assert signals(desk) == EXPECTED
 
 
+def test_items_too_old_for_a_signal_are_not_stored(desk: System, sim: Simulator) -> None:
+    old = (utc_now() - timedelta(hours=desk.settings.signal_window_h + 1)).isoformat()
+    sim.control("posts", feed="macro-notes", text="Going long silver. High conviction.", at=old)
+    ingest_posts(desk, utc_now())
+    assert rows(desk, "SELECT count(*) FROM agentwhere.posts WHERE text LIKE '%silver%'") == [(0,)]
+
+
 def test_an_outage_of_the_model_makes_no_signal_and_loses_no_post(
     eager_desk: System, sim: Simulator
 ) -> None:

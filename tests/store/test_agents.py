@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -168,7 +169,7 @@ def test_each_write_of_a_policy_raises_its_version(conn: Connection) -> None:
     ],
 )
 def test_the_database_refuses_an_agent_that_makes_no_sense(
-    conn: Connection, change: dict[str, Decimal]
+    conn: Connection, change: dict[str, Any]
 ) -> None:
     odd = replace(agent(), **change)
     with pytest.raises(IntegrityError), conn.begin_nested():
