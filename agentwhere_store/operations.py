@@ -155,7 +155,7 @@ def open_alerts(conn: Connection) -> list[Alert]:
 def save_health_report(
     conn: Connection, *, status: HealthStatus, report: Mapping[str, Any], at: datetime
 ) -> None:
-    """Keep a health report; ``report["venues"]`` maps each venue to at least its ``status``."""
+    """Keep a health report; ``report["venues"]`` maps each venue, in lower case, to at least its ``status``."""
     conn.execute(
         insert(health_reports).values(
             id=new_id(), status=status.value, report=json_safe(report), at=at
@@ -174,6 +174,6 @@ def venue_health(conn: Connection, now: datetime) -> dict[Venue, HealthStatus]:
     if newest is None:
         return {}
     return {
-        Venue(venue): HealthStatus(verdict["status"])
+        Venue(venue.upper()): HealthStatus(verdict["status"])
         for venue, verdict in newest.get("venues", {}).items()
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -31,7 +31,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.performance.equity import Book, CapitalFlow, DailyPnl
@@ -44,6 +44,21 @@ from agentwhere_store.tables.operations import (
     equity_daily,
 )
 from agentwhere_store.tables.trading import deployments, positions
+
+FIGURES = (
+    "total_return",
+    "apr",
+    "cagr",
+    "volatility",
+    "sharpe",
+    "sharpe_low",
+    "sharpe_high",
+    "sortino",
+    "max_drawdown",
+    "profit_factor",
+    "win_rate",
+)
+"""Figures that are kept for each window, by their names in `Figures` and in the columns."""
 
 _PROFITS = ("realized_pnl_usd", "unrealized_pnl_usd", "fees_usd", "funding_usd")
 
@@ -109,7 +124,8 @@ def snapshot_equity(conn: Connection, now: datetime) -> int:
             index_elements=["deployment_id", "venue", "day"],
             set_={name: new[name] for name in (*_PROFITS, "updated_at")},
             where=or_(*(equity_daily.c[name] != new[name] for name in _PROFITS)),
-        )
+        ),
+        execution_options={"preserve_rowcount": True},
     )
     return written.rowcount
 
@@ -161,8 +177,11 @@ def agent_books(conn: Connection, agent_ids: Collection[UUID], now: datetime) ->
     ):
         flows[agent_id].append(CapitalFlow(day, amount))
     venues = {venue.value: venue for venue in Venue}
-    for agent_id, day, venue, total in conn.execute(_daily_profits(chosen, _day(now))):
-        pnl[agent_id].append(DailyPnl(day, venues[venue], total))
+    for agent_id, name, days, totals in conn.execute(_daily_profits(chosen, _day(now))).all():
+        venue = venues[name]
+        pnl[agent_id] += [
+            DailyPnl(day, venue, total) for day, total in zip(days, totals, strict=True)
+        ]
     return {id_: Book(tuple(flows[id_]), tuple(pnl[id_])) for id_ in agent_ids}
 
 
@@ -236,36 +255,31 @@ def _capital(today: date) -> Any:
 
 
 def _daily_profits(chosen: ColumnElement[Any], today: date) -> Select[Any]:
-    """Select (agent_id, day, venue, cumulative profit) by day.
+    """Select (agent_id, venue, days, cumulative profits), an array of days and one of profits per place.
 
     Deployments are added by their daily changes, so that one without a row on some day keeps what it had.
     """
-    each = equity_daily.c.deployment_id, equity_daily.c.venue
-    net = _net(equity_daily)
+    day, net = equity_daily.c.day, _net(equity_daily)
+    before = func.lag(net, 1, 0).over(
+        partition_by=(equity_daily.c.deployment_id, equity_daily.c.venue), order_by=day
+    )
     changes = (
-        select(
-            deployments.c.agent_id,
-            equity_daily.c.day,
-            equity_daily.c.venue,
-            (net - func.lag(net, 1, 0).over(partition_by=each, order_by=equity_daily.c.day)).label(
-                "change"
-            ),
-        )
+        select(deployments.c.agent_id, equity_daily.c.venue, day, (net - before).label("change"))
         .join(deployments, deployments.c.id == equity_daily.c.deployment_id)
-        .where(deployments.c.agent_id == func.any(chosen), equity_daily.c.day <= today)
+        .where(deployments.c.agent_id == func.any(chosen), day <= today)
         .subquery()
     )
     place = changes.c.agent_id, changes.c.venue
-    return (
-        select(
-            changes.c.agent_id,
-            changes.c.day,
-            changes.c.venue,
-            func.sum(func.sum(changes.c.change)).over(partition_by=place, order_by=changes.c.day),
-        )
-        .group_by(*place, changes.c.day)
-        .order_by(*place, changes.c.day)
-    )
+    total = func.sum(func.sum(changes.c.change)).over(partition_by=place, order_by=changes.c.day)
+    daily = (
+        select(*place, changes.c.day, total.label("total")).group_by(*place, changes.c.day)
+    ).subquery()
+    return select(
+        daily.c.agent_id,
+        daily.c.venue,
+        func.array_agg(aggregate_order_by(daily.c.day, daily.c.day)),
+        func.array_agg(aggregate_order_by(daily.c.total, daily.c.day)),
+    ).group_by(daily.c.agent_id, daily.c.venue)
 
 
 def _net(table: Table) -> ColumnElement[Decimal]:
@@ -288,10 +302,10 @@ def _metrics_row(item: AgentFigures, now: datetime) -> dict[str, Any]:
         "computed_at": now,
     }
     for found in item.figures:
-        for name, value in asdict(found).items():
-            key = f"{name}_{found.window}"
-            if key in agent_metrics.c:
-                row[key] = Decimal(repr(value)) if isinstance(value, float) else value
+        row[f"days_{found.window}"] = found.days
+        for name in FIGURES:
+            value: float | None = getattr(found, name)
+            row[f"{name}_{found.window}"] = None if value is None else Decimal(repr(value))
     return row
 
 
