@@ -65,13 +65,37 @@ def load_settings() -> Settings:
         raise ConfigurationError(f"settings cannot be read: {wrong}") from None
     running = find_running(settings.home)
     if running is None:
-        return settings
+        remembered = _remembered_sim_port(settings.home)
+        if remembered is None or is_explicit("sim_port"):
+            return settings
+        return settings.model_copy(update={"sim_port": remembered})
     ports = {
         "sim_port": running.sim_port or settings.sim_port,
         "dagster_port": running.dagster_port,
         "code_server_port": running.code_server_port,
     }
     return settings.model_copy(update=ports)
+
+
+def is_explicit(setting: str) -> bool:
+    """Return whether somebody set ``setting`` in the environment, rather than leaving it to us."""
+    return f"AGENTWHERE_{setting.upper()}" in os.environ
+
+
+def remember_sim_port(home: Path, port: int) -> None:
+    """Keep the simulator's port for the next start: the demonstration's feeds have it in their addresses."""
+    folder = home / "sim"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"port.{os.getpid()}"
+    partial.write_text(str(port))
+    partial.replace(folder / "port")
+
+
+def _remembered_sim_port(home: Path) -> int | None:
+    try:
+        return int((home / "sim/port").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def find_running(home: Path) -> Running | None:

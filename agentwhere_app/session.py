@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from agentwhere_app import probes, services
 from agentwhere_app.children import Child
-from agentwhere_app.home import find_running, load_settings, service_environment
+from agentwhere_app.home import (
+    find_running,
+    is_explicit,
+    load_settings,
+    remember_sim_port,
+    service_environment,
+)
 from agentwhere_app.ports import choose_port
 from agentwhere_core.domain.errors import ConfigurationError, UnreachableError
 
@@ -75,10 +81,11 @@ def open_simulator(settings: Settings) -> Iterator[Settings]:
     chosen = choose_port(
         "AGENTWHERE_SIM_PORT",
         settings.sim_port,
-        explicit="sim_port" in settings.model_fields_set,
+        explicit=is_explicit("sim_port"),
         taken=frozenset(),
     )
     settings = settings.model_copy(update={"sim_port": chosen.port})
+    remember_sim_port(settings.home, chosen.port)
     environment = service_environment(settings, database_url_of(settings))
     child = Child(
         services.simulator(settings), environment, settings.home / "logs", settings.home / "sim"

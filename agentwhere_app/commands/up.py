@@ -84,6 +84,7 @@ def say(text: str) -> None:
 
 def _choose_ports(settings: Settings) -> Settings:
     """Return the settings with ports that are free, saying where one is not the usual."""
+    from agentwhere_app.home import is_explicit, remember_sim_port
     from agentwhere_app.ports import choose_port
     from agentwhere_app.services import has_simulator
 
@@ -95,12 +96,14 @@ def _choose_ports(settings: Settings) -> Settings:
         choice = choose_port(
             f"AGENTWHERE_{name.upper()}",
             getattr(settings, name),
-            explicit=name in settings.model_fields_set,
+            explicit=is_explicit(name),
             taken=frozenset(chosen.values()),
         )
         if choice.instead_of is not None:
             say(f"port {choice.instead_of} is taken: {service} goes to {choice.port}")
         chosen[name] = choice.port
+    if "sim_port" in chosen:
+        remember_sim_port(settings.home, chosen["sim_port"])
     return settings.model_copy(update=chosen)
 
 
