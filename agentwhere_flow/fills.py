@@ -39,7 +39,7 @@ _EXIT_BY_PURPOSE = {
 def sync_account(
     system: System, adapter: Execution, watched: WatchedAccount, now: datetime
 ) -> list[Position]:
-    """Store the account's new fills and cash flows, and return the positions that they changed.
+    """Store the account's new fills, and return the positions that they changed.
 
     Raises
     ------
@@ -48,14 +48,26 @@ def sync_account(
     """
     account = watched.account
     fills = adapter.fills(account, watched.fills_since - OVERLAP)
-    flows = adapter.cash_flows(account, watched.flows_since - OVERLAP)
     with system.engine.begin() as conn:
         tokens = store.insert_fills(conn, account.id, fills, now)
-        changed = [
+        return [
             position for token in sorted(tokens) for position in _fold(conn, watched, token, now)
         ]
-        store.insert_cash_flows(conn, account.id, flows, now)
-    return changed
+
+
+def sync_cash_flows(
+    system: System, adapter: Execution, watched: WatchedAccount, now: datetime
+) -> int:
+    """Store the account's new funding, deposits and withdrawals; return how many there were.
+
+    Raises
+    ------
+    RemoteError
+        If the venue did not answer, or with a kind of entry that is not known; nothing is changed then.
+    """
+    flows = adapter.cash_flows(watched.account, watched.flows_since - OVERLAP)
+    with system.engine.begin() as conn:
+        return store.insert_cash_flows(conn, watched.account.id, flows, now)
 
 
 def _fold(conn: Connection, watched: WatchedAccount, token: str, now: datetime) -> list[Position]:

@@ -17,7 +17,7 @@ from agentwhere_core.domain.enums import Severity
 from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.trade import AccountState, Position, VenueAccount
 from agentwhere_flow.alerts import raise_alert
-from agentwhere_flow.fills import sync_account
+from agentwhere_flow.fills import sync_account, sync_cash_flows
 from agentwhere_store import fills as fill_store
 from agentwhere_store import positions as store
 from agentwhere_store.fills import WatchedAccount
@@ -68,9 +68,14 @@ def compare_account(system: System, watched: WatchedAccount, now: datetime) -> C
         )
     with system.engine.begin() as conn:
         store.save_account_state(conn, watched.account.id, state)
+    problems = []
+    try:
+        sync_cash_flows(system, adapter, watched, now)
+    except AgentWhereError as error:
+        problems.append(f"funding of {watched.account.address} is not booked yet: {error}")
     differences = _differences(system, watched.account, state)
     _report_differences(system, watched, differences, now)
-    problem = "; ".join(differences.values()) or None
+    problem = "; ".join([*problems, *differences.values()]) or None
     return Compared(watched, state, tuple(changed), problem)
 
 

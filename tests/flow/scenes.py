@@ -1,0 +1,69 @@
+"""Situations to begin a test with, made by the product's own functions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from agentwhere_core.domain.enums import PolicyOutcome, Side, Venue
+from agentwhere_core.domain.idea import Signal
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.trade import PolicyDecision
+from agentwhere_flow.routing import route_signals
+from agentwhere_flow.system import System
+from agentwhere_store import agents as agent_store
+from agentwhere_store import signals as signal_store
+from tests.flow.world import utc_now
+
+
+def place_signal(
+    system: System,
+    token: str,
+    *,
+    deployment: str,
+    side: Side = Side.LONG,
+    venue: Venue = Venue.MULTI,
+    fund_percentage: str = "10",
+    stop_loss_pct: str | None = "5",
+    take_profit_pct: str | None = "10",
+    max_holding_h: str | None = None,
+) -> Signal:
+    """Give one deployment a signal that passed its policy, and route it."""
+    now = utc_now()
+    with system.engine.begin() as conn:
+        found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
+        signal = Signal(
+            id=new_id(),
+            agent_id=found.agent_id,
+            batch=f"test {new_id()}",
+            token=token,
+            side=side,
+            venue=venue,
+            fund_percentage=Decimal(fund_percentage),
+            confidence=Decimal("0.8"),
+            leverage=Decimal(2),
+            stop_loss_pct=_number(stop_loss_pct),
+            take_profit_pct=_number(take_profit_pct),
+            trailing_activation_pct=None,
+            trailing_distance_pct=None,
+            max_holding_h=_number(max_holding_h),
+            created_at=now,
+            expires_at=now + timedelta(hours=6),
+            reasoning="a test wants it",
+        )
+        signal_store.insert_signals(conn, [signal])
+        decision = PolicyDecision(
+            signal_id=signal.id,
+            deployment_id=found.id,
+            outcome=PolicyOutcome.PASSED,
+            fund_percentage=signal.fund_percentage,
+            leverage=signal.leverage,
+            reasons=(),
+        )
+        signal_store.save_policy_decisions(conn, [decision], now)
+    route_signals(system, now)
+    return signal
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
