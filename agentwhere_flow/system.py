@@ -66,7 +66,7 @@ class System:
             return make_engine(self.settings.database_url.get_secret_value())
         from agentwhere_store.embedded import EmbeddedPostgres
 
-        return make_engine(EmbeddedPostgres(self.settings.home / "postgres").url())
+        return make_engine(EmbeddedPostgres(self.settings.home).url())
 
     @cached_property
     def venues(self) -> Mapping[Venue, MarketData]:
