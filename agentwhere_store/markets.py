@@ -237,7 +237,8 @@ def _refuse_shrunken(venue: Venue, known: int, now: int, *, may_shrink: bool) ->
     raise MalformedReplyError(
         venue.value.lower(),
         f"the list names {now} active markets where {known} were known; nothing was changed. "
-        "The next sync tries again; if the venue did delist them, sync once with may_shrink",
+        "The next sync tries again; if the venue did delist them, run "
+        f"`agentwhere sync-markets {venue} --may-shrink`",
     )
 
 

@@ -38,6 +38,9 @@ def sync_markets(
     venue: Annotated[
         str | None, typer.Argument(help="One venue; all enabled ones without it.")
     ] = None,
+    may_shrink: Annotated[
+        bool, typer.Option(help="Believe a list that lost more than half of its markets.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch the market lists of one venue, or of all; a venue's failure stops no other's sync."""
@@ -52,7 +55,7 @@ def sync_markets(
         for one in wanted:
             note(f"syncing {one.value}")
             try:
-                report = sync(system, system.clock(), venue=one)
+                report = sync(system, system.clock(), venue=one, may_shrink=may_shrink)
             except AgentWhereError as error:
                 results.append({"venue": one.value, "ok": False, "error": str(error)})
             else:
