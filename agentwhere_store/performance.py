@@ -188,8 +188,8 @@ def agent_books(conn: Connection, agent_ids: Collection[UUID], now: datetime) ->
 def save_metrics(conn: Connection, found: Sequence[AgentFigures], now: datetime) -> None:
     """Write figures as the current ones, and as those of today in the history."""
     rows = [_metrics_row(item, now) for item in found]
-    _upsert(conn, agent_metrics, rows, key=("agent_id",))
-    _upsert(conn, agent_metrics_history, rows, key=("agent_id", "as_of"))
+    upsert(conn, agent_metrics, rows, key=("agent_id",))
+    upsert(conn, agent_metrics_history, rows, key=("agent_id", "as_of"))
 
 
 def best_agents(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
@@ -309,7 +309,7 @@ def _metrics_row(item: AgentFigures, now: datetime) -> dict[str, Any]:
     return row
 
 
-def _upsert(
+def upsert(
     conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Collection[str]
 ) -> None:
     """Insert rows or replace those of the same key, in one statement with one array per column."""
