@@ -91,14 +91,11 @@ def _run_job(system: System, instance: DagsterInstance, name: str) -> JobOutcome
 
 
 def _failures(result: ExecuteInProcessResult) -> Iterator[str]:
+    from agentwhere_dagster.runs import why
+
     for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
-        told = data.user_failure_data.description if data.user_failure_data else None
-        if told is None and data.error is not None:
-            told = (data.error.cause or data.error).message.strip()
-        yield f"{event.step_key}: {told or event.message}"
+        if event.is_step_failure:
+            yield f"{event.step_key}: {why(event)}"
 
 
 def _failed_checks(result: ExecuteInProcessResult) -> Iterator[str]:

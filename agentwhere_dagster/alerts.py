@@ -15,6 +15,7 @@ import dagster as dg
 from agentwhere_core.domain.enums import Severity
 from agentwhere_dagster import jobs
 from agentwhere_dagster.resources import AgentWhere
+from agentwhere_dagster.runs import why
 
 if TYPE_CHECKING:
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
@@ -36,10 +37,11 @@ def failed_checks(
     context: dg.SensorEvaluationContext, agent_where: AgentWhere
 ) -> dg.SensorResult | dg.SkipReason:
     """Open an alert for each check that fails, and close it when the check passes again."""
-    from agentwhere_flow.alerts import close_alert, raise_alert
     from dagster._core.storage.asset_check_execution_record import (
         AssetCheckExecutionRecordStatus as Status,
     )
+
+    from agentwhere_flow.alerts import close_alert, raise_alert
 
     since, seen = _read_seen(context.cursor)
     news = [record for record in _check_records(context, since) if record.id not in seen]
@@ -67,8 +69,9 @@ def stale_assets(
     context: dg.SensorEvaluationContext, agent_where: AgentWhere
 ) -> dg.SensorResult | dg.SkipReason:
     """Open an alert for each asset that fails its freshness policy, and close it once it is fresh."""
-    from agentwhere_flow.alerts import close_alert, raise_alert
     from dagster._core.definitions.freshness import FreshnessState
+
+    from agentwhere_flow.alerts import close_alert, raise_alert
 
     definitions = context.repository_def
     if definitions is None:
@@ -108,7 +111,7 @@ def failed_runs(
     run = context.dagster_run
     if run.tags.get(WILL_RETRY) == "true":
         return dg.SkipReason("The run will be retried.")
-    failures = [f"{event.step_key}: {event.message}" for event in context.get_step_failure_events()]
+    failures = [f"{event.step_key}: {why(event)}" for event in context.get_step_failure_events()]
     detail = (
         "\n".join(failures) or context.failure_event.message or "The run failed without a step."
     )
@@ -178,21 +181,21 @@ def _verdict(record: AssetCheckExecutionRecord) -> tuple[Severity, str]:
     return severity, evaluation.description or "See the check in the Dagster UI."
 
 
-def _read_seen(cursor: str | None) -> tuple[float, set[int]]:
-    """Return the time to look back to, and the records since then that were handled.
+def _read_seen(cursor: str | None) -> tuple[float, dict[int, float]]:
+    """Return the time to look back to, and the records since then that were handled, with their times.
 
     Evaluations become visible a moment after the time that they carry, so the cursor looks back a little.
     """
     if not cursor:
-        return 0.0, set()
+        return 0.0, {}
     state = json.loads(cursor)
-    return float(state["since"]), set(state["seen"])
+    return float(state["since"]), {int(key): float(at) for key, at in state["seen"].items()}
 
 
-def _write_seen(since: float, seen: set[int], news: list[AssetCheckExecutionRecord]) -> str:
+def _write_seen(since: float, seen: dict[int, float], news: list[AssetCheckExecutionRecord]) -> str:
     later = max(since, _moment(news[-1]) - LOOK_BACK_S)
-    kept = seen if later == since else set[int]()
-    return json.dumps({"since": later, "seen": sorted(kept | {record.id for record in news})})
+    known = seen | {record.id: _moment(record) for record in news}
+    return json.dumps({"since": later, "seen": {k: at for k, at in known.items() if at >= later}})
 
 
 sensors = [failed_checks, stale_assets, failed_runs, recovered_runs]

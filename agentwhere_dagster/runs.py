@@ -1,4 +1,4 @@
-"""Questions to Dagster about runs that are under way."""
+"""Questions to Dagster about runs: which are under way, and why a step failed."""
 
 from __future__ import annotations
 
@@ -20,3 +20,13 @@ def unfinished_runs(
             job_name=job_name, statuses=list(NOT_FINISHED_STATUSES), tags=dict(tags or {})
         )
     )
+
+
+def why(failure: dg.DagsterEvent) -> str:
+    """Return what a step's failure event says to people: our own message where the step gave one."""
+    data = failure.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    if data.error is None:
+        return failure.message or "no message"
+    return (data.error.cause or data.error).message.strip()

@@ -21,7 +21,8 @@ __all__ = ["own_sim", "sim", "simulator_process"]
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance of this test's own."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as local:
+    quiet = {"telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=quiet) as local:
         yield local
 
 
