@@ -173,4 +173,4 @@ def _record_failure(
                 context={"traceback": traceback.format_exc(limit=-5)},
             )
     except SQLAlchemyError as unrecorded:
-        log.error("failure could not be recorded", step=name, error=str(unrecorded))
+        log.exception("failure could not be recorded", step=name, error=str(unrecorded))

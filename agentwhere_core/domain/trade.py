@@ -145,8 +145,8 @@ class VenueAvailability:
 class RoutingDecision:
     """The router's answer; ``selected_venue`` is None when the signal is skipped.
 
-    ``checked`` holds every venue that was looked at, in order. ``inputs`` holds what the decision was made from, so that
-    it can be recomputed from its row alone (R6).
+    ``checked`` holds every venue that was looked at, in order. ``inputs`` holds what the decision was made from, so
+    that it can be recomputed from its row alone (R6).
     """
 
     requested_venue: Venue
@@ -176,7 +176,7 @@ class OrderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Exact bytes that go to a venue in one request; stored before they are sent, and sent again unchanged if at all."""
+    """Exact bytes that go to a venue in one request: stored before they are sent, sent again unchanged if at all."""
 
     id: UUID
     account_id: UUID

@@ -24,41 +24,41 @@ metadata = MetaData(
 
 
 def key() -> Column[Any]:
-    """Primary key: a UUIDv7 that is made in Python."""
+    """Return the primary key: a UUIDv7 that is made in Python."""
     return Column("id", Uuid, primary_key=True)
 
 
 def ref(name: str, table: str, *, nullable: bool = False, unique: bool = False) -> Column[Any]:
-    """Foreign key to ``table``."""
+    """Return a foreign key to ``table``."""
     return Column(
         name, Uuid, ForeignKey(f"{SCHEMA}.{table}.id"), nullable=nullable, unique=unique or None
     )
 
 
 def time(name: str, *, nullable: bool = False) -> Column[Any]:
-    """A moment in UTC."""
+    """Return a column that holds a moment in UTC."""
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
 def number(name: str, *, nullable: bool = False, default: str | None = None) -> Column[Any]:
-    """Money, price, size or ratio: exact, unbounded NUMERIC."""
+    """Return a column for money, prices, sizes or ratios: exact, unbounded NUMERIC."""
     return Column(name, Numeric, nullable=nullable, server_default=default)
 
 
 def text(name: str, *, nullable: bool = False, default: str | None = None) -> Column[Any]:
-    """Words."""
+    """Return a column for words."""
     return Column(name, Text, nullable=nullable, server_default=default)
 
 
 def json(name: str, default: str = "{}") -> Column[Any]:
-    """A JSON document; never NULL."""
+    """Return a column that holds a JSON document and never NULL."""
     return Column(name, JSONB, nullable=False, server_default=default)
 
 
 def one_of(
     column: str, words: type[StrEnum], *, nullable: bool = False, default: str | None = None
 ) -> tuple[SchemaItem, SchemaItem]:
-    """A TEXT column with a CHECK that it holds one of ``words``."""
+    """Return a TEXT column, and a CHECK that it holds one of ``words``."""
     allowed = ", ".join(f"'{word.value}'" for word in words)
     return (
         text(column, nullable=nullable, default=default),
@@ -67,5 +67,5 @@ def one_of(
 
 
 def check(name: str, rule: str) -> CheckConstraint:
-    """An invariant of one row."""
+    """Return an invariant of one row."""
     return CheckConstraint(rule, name=name)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    ForeignKey,
     BigInteger,
     Boolean,
     Column,
     Date,
+    ForeignKey,
     Index,
     Integer,
     Table,
     Text,
     UniqueConstraint,
     Uuid,
+)
+from sqlalchemy import (
     text as sql,
 )
 

@@ -25,8 +25,8 @@ from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
-from tests.flow.world import rows, utc_now
 from tests.flow.scenes import place_signal
+from tests.flow.world import rows, utc_now
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -44,7 +44,8 @@ step(System(Settings()), utc_now())
 HOLD = """
 CREATE FUNCTION agentwhere.hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$;
-CREATE TRIGGER hold BEFORE UPDATE ON agentwhere.orders FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION agentwhere.hold();
+CREATE TRIGGER hold BEFORE UPDATE ON agentwhere.orders
+    FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION agentwhere.hold();
 """
 
 BEFORE_SENDING = "NEW.state = 'SENDING'"

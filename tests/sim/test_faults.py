@@ -11,7 +11,7 @@ from eth_account import Account
 from hyperliquid.utils.signing import sign_l1_action
 
 if TYPE_CHECKING:
-    from tests.sim.conftest import Simulator
+    from agentwhere_sim.testing import Simulator
 
 WALLET = Account.from_key("0x" + "33" * 32)
 INFO = "hyperliquid.info"

@@ -20,7 +20,7 @@ from hyperliquid.utils.signing import sign_l1_action
 from hyperliquid.utils.types import Cloid
 
 if TYPE_CHECKING:
-    from tests.sim.conftest import Simulator
+    from agentwhere_sim.testing import Simulator
 
 KEY = "0x" + "11" * 32
 WALLET = Account.from_key(KEY)

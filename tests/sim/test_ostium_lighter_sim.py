@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.sim.conftest import Simulator
+    from agentwhere_sim.testing import Simulator
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "data" / "lighter"
 PAIRS = """
