@@ -143,7 +143,7 @@ def test_an_accepted_order_is_never_declared_absent(state: OrderState) -> None:
     assert ask(state, report(OrderState.ACKED), 600) is Action.WAIT
 
 
-@pytest.mark.parametrize("state", FINAL)
+@pytest.mark.parametrize("state", sorted(FINAL))
 @pytest.mark.parametrize("lookup", [Lookup.NOT_YET, None, report(OrderState.FILLED)])
 def test_nothing_is_done_with_a_final_order(
     state: OrderState, lookup: OrderReport | Lookup | None

@@ -62,7 +62,9 @@ def test_the_code_location_imports_nothing_heavy() -> None:
     assert loaded.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("node", ASSETS, ids=lambda node: node.key.to_user_string())
+@pytest.mark.parametrize(
+    "node", sorted(ASSETS, key=lambda node: node.key), ids=lambda node: node.key.to_user_string()
+)
 def test_every_asset_says_what_it_is_and_whose(node: dg.AssetsDefinition) -> None:
     assert node.description
     assert node.group_name != "default"
