@@ -38,7 +38,7 @@ def materialize(
         If the use case raised one of our own errors; its message says what to do.
     """
     try:
-        with agent_where.system(context.run_id) as system:
+        with agent_where.system(context.run.run_id) as system:
             report = use_case(system, system.clock(), *args, **kwargs)
     except AgentWhereError as error:
         raise dg.Failure(

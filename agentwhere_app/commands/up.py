@@ -237,7 +237,7 @@ def _follow_first_pass(supervisor: Supervisor, system: System) -> None:
             if step.id not in told:
                 told.add(step.id)
                 say(f"  {step.summary()}")
-                if step.step == "report_health":
+                if step.step == "health_report":
                     say(f"the first pass is done, {time.monotonic() - began:.0f} s after the start")
                     return
         supervisor.watch()
