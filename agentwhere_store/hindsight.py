@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from agentwhere_core.domain.enums import (
     OrderPurpose,
@@ -163,7 +164,7 @@ def trades_without_regret(conn: Connection, limit: int = 20_000) -> list[RoutedT
             notional > 0,
             ~exists().where(routing_regret.c.position_id == positions.c.id),
         )
-        .distinct(positions.c.id)
+        .ext(distinct_on(positions.c.id))
         .order_by(positions.c.id, orders.c.id)
         .limit(limit)
     )
