@@ -114,6 +114,7 @@ def _save(
     after = replace(
         position,
         size=state.size,
+        peak_size=state.peak_size,
         entry_price=state.entry_price,
         realized_pnl_usd=state.realized_pnl_usd,
         fees_usd=state.fees_usd,

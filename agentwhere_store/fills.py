@@ -189,11 +189,11 @@ def insert_cash_flows(
                 positions.c.account_id == cash_flows.c.account_id,
                 positions.c.token_symbol == cash_flows.c.token_symbol,
                 positions.c.opened_at <= cash_flows.c.at,
-                func.coalesce(positions.c.closed_at, func.now()) >= cash_flows.c.at,
+                or_(positions.c.closed_at.is_(None), positions.c.closed_at >= cash_flows.c.at),
             )
             .values(position_id=positions.c.id)
         )
-        _refresh_funding(conn, account_id)
+        _refresh_funding(conn, account_id, now)
     return count
 
 
@@ -274,7 +274,8 @@ def purposes_of_fills(
     return {row.fill_id: OrderPurpose(row.purpose) if row.purpose else None for row in rows}
 
 
-def _refresh_funding(conn: Connection, account_id: UUID) -> None:
+def _refresh_funding(conn: Connection, account_id: UUID, now: datetime) -> None:
+    """Bring positions up to date with their funding, closed ones too: a payment may be listed after the close."""
     total = (
         select(func.coalesce(func.sum(cash_flows.c.amount_usd), 0))
         .where(cash_flows.c.position_id == positions.c.id)
@@ -282,8 +283,8 @@ def _refresh_funding(conn: Connection, account_id: UUID) -> None:
     )
     conn.execute(
         update(positions)
-        .where(positions.c.account_id == account_id, positions.c.status == "OPEN")
-        .values(funding_usd=total)
+        .where(positions.c.account_id == account_id, positions.c.funding_usd != total)
+        .values(funding_usd=total, updated_at=now)
     )
 
 

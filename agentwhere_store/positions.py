@@ -87,7 +87,7 @@ def save_position(conn: Connection, position: Position, now: datetime) -> None:
     """Insert a position, or bring its row up to date."""
     row: dict[str, Any] = {
         "size": position.size,
-        "peak_size": position.size,
+        "peak_size": position.peak_size,
         "entry_price": position.entry_price,
         "stop_loss_price": position.stop_loss_price,
         "take_profit_price": position.take_profit_price,
@@ -118,7 +118,6 @@ def save_position(conn: Connection, position: Position, now: datetime) -> None:
         opened_at=position.opened_at,
         **row,
     )
-    row["peak_size"] = func.greatest(positions.c.peak_size, statement.excluded.size)
     conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
 
 
@@ -222,6 +221,7 @@ def _positions(
             market_name=row.market_name,
             side=Side(row.side),
             size=row.size,
+            peak_size=row.peak_size,
             entry_price=row.entry_price,
             leverage=row.leverage,
             status=PositionStatus(row.status),

@@ -323,3 +323,4 @@ class Position:
     closed_at: datetime | None = None
     exit_price: Decimal | None = None
     exit_reason: ExitReason | None = None
+    peak_size: Decimal = Decimal(0)
