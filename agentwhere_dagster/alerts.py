@@ -47,16 +47,16 @@ def failed_checks(
     news = [record for record in _check_records(context, since) if record.id not in seen]
     if not news:
         return dg.SkipReason("No check has been evaluated since the last tick.")
-    with agent_where.system() as system:
-        for record in news:
-            name = record.key.asset_key.to_user_string()
-            incident = f"check:{name}:{record.key.name}"
-            if record.status is Status.SUCCEEDED:
-                close_alert(system, _time_of(record), incident)
-            else:
-                severity, detail = _verdict(record)
-                title = f"{name}: check {record.key.name} failed"
-                raise_alert(system, _time_of(record), incident, severity, title, detail)
+    system = agent_where.system()
+    for record in news:
+        name = record.key.asset_key.to_user_string()
+        incident = f"check:{name}:{record.key.name}"
+        if record.status is Status.SUCCEEDED:
+            close_alert(system, _time_of(record), incident)
+        else:
+            severity, detail = _verdict(record)
+            title = f"{name}: check {record.key.name} failed"
+            raise_alert(system, _time_of(record), incident, severity, title, detail)
     return dg.SensorResult(cursor=_write_seen(since, seen, news))
 
 
@@ -86,13 +86,13 @@ def stale_assets(
     known = set(json.loads(context.cursor)) if context.cursor else set()
     if failing == known:
         return dg.SkipReason(f"{len(failing)} assets are stale, as before.")
-    with agent_where.system() as system:
-        now = system.clock()
-        for name in sorted(failing - known):
-            detail = "Its last materialization is older than its freshness policy allows. See the job's latest runs."
-            raise_alert(system, now, f"stale:{name}", Severity.WARNING, f"{name} is stale", detail)
-        for name in sorted(known - failing):
-            close_alert(system, now, f"stale:{name}")
+    system = agent_where.system()
+    now = system.clock()
+    for name in sorted(failing - known):
+        detail = "Its last materialization is older than its freshness policy allows. See the job's latest runs."
+        raise_alert(system, now, f"stale:{name}", Severity.WARNING, f"{name} is stale", detail)
+    for name in sorted(known - failing):
+        close_alert(system, now, f"stale:{name}")
     return dg.SensorResult(cursor=json.dumps(sorted(failing)))
 
 
@@ -115,15 +115,15 @@ def failed_runs(
     detail = (
         "\n".join(failures) or context.failure_event.message or "The run failed without a step."
     )
-    with agent_where.system() as system:
-        raise_alert(
-            system,
-            system.clock(),
-            f"run:{run.job_name}",
-            Severity.CRITICAL if run.tags.get(jobs.LANE) in jobs.MONEY_LANES else Severity.WARNING,
-            f"{run.job_name} failed",
-            f"{detail}\nRun {run.run_id}",
-        )
+    system = agent_where.system()
+    raise_alert(
+        system,
+        system.clock(),
+        f"run:{run.job_name}",
+        Severity.CRITICAL if run.tags.get(jobs.LANE) in jobs.MONEY_LANES else Severity.WARNING,
+        f"{run.job_name} failed",
+        f"{detail}\nRun {run.run_id}",
+    )
     return None
 
 
@@ -138,8 +138,8 @@ def recovered_runs(context: dg.RunStatusSensorContext, agent_where: AgentWhere) 
     """Close the alert of a job whose run has succeeded."""
     from agentwhere_flow.alerts import close_alert
 
-    with agent_where.system() as system:
-        close_alert(system, system.clock(), f"run:{context.dagster_run.job_name}")
+    system = agent_where.system()
+    close_alert(system, system.clock(), f"run:{context.dagster_run.job_name}")
 
 
 def _check_records(

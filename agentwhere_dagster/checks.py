@@ -250,9 +250,9 @@ def _checks_of(asset: str, several: tuple[Check, ...]) -> dg.AssetChecksDefiniti
     ) -> Iterator[dg.AssetCheckResult]:
         from agentwhere_flow.health import measure
 
-        with agent_where.system(context.run.run_id) as system:
-            now = system.clock()
-            inputs = measure(system, now)
+        system = agent_where.system()
+        now = system.clock()
+        inputs = measure(system, now)
         for key in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
             yield by_name[key.name].judge(inputs, now)
 

@@ -38,8 +38,8 @@ def materialize(
         If the use case raised one of our own errors; its message says what to do.
     """
     try:
-        with agent_where.system(context.run.run_id) as system:
-            report = use_case(system, system.clock(), *args, **kwargs)
+        system = agent_where.system()
+        report = use_case(system, system.clock(), *args, **kwargs)
     except AgentWhereError as error:
         raise dg.Failure(
             description=str(error), metadata={"error": type(error).__name__}

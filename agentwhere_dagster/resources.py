@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from agentwhere_core.domain.enums import Venue
 
@@ -15,17 +16,31 @@ if TYPE_CHECKING:
 
 
 class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The system as the environment describes it (``AGENTWHERE_*``, ``DATABASE_URL``)."""
+    """The system as the environment describes it (``AGENTWHERE_*``, ``DATABASE_URL``).
+
+    It is opened when the first step of a run (or a sensor's tick) asks for it, and closed with the last.
+    """
+
+    _opened: System | None = PrivateAttr(default=None)
+    _run_id: str | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[AgentWhere]:
+        """Serve one run or one tick, then give back connections."""
+        self._run_id = context.run.run_id if context.run is not None else None
+        try:
+            yield self
+        finally:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
     def trades_on(self, venue: Venue) -> bool:
         """Return whether ``venue`` is enabled."""
-        from agentwhere_flow.settings import Settings
+        return venue in self.system().settings.venues
 
-        return venue in Settings().venues
-
-    @contextmanager
-    def system(self, run_id: str | None = None) -> Iterator[System]:
-        """Open a `System` that marks its records with ``run_id``, and give back its connections at the end.
+    def system(self) -> System:
+        """Return the `System`, which marks its records with the run's id.
 
         Raises
         ------
@@ -35,8 +50,6 @@ class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
         from agentwhere_flow.settings import Settings
         from agentwhere_flow.system import System
 
-        system = System(Settings(), run_id=run_id)
-        try:
-            yield system
-        finally:
-            system.close()
+        if self._opened is None:
+            self._opened = System(Settings(), run_id=self._run_id)
+        return self._opened

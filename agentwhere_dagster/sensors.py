@@ -33,8 +33,8 @@ def new_signals(
     """Start trade execution as soon as there is a signal that it has not seen."""
     from agentwhere_flow.triggers import newest_signal
 
-    with agent_where.system() as system:
-        mark = newest_signal(system, system.clock())
+    system = agent_where.system()
+    mark = newest_signal(system, system.clock())
     if mark is None or mark == context.cursor:
         return dg.SkipReason("No signal has come since the last run that this sensor started.")
     context.update_cursor(mark)
@@ -53,8 +53,8 @@ def closed_positions(
     """Recompute performance as soon as a position has closed."""
     from agentwhere_flow.triggers import newest_close
 
-    with agent_where.system() as system:
-        mark = newest_close(system, system.clock())
+    system = agent_where.system()
+    mark = newest_close(system, system.clock())
     if mark is None or mark == context.cursor:
         return dg.SkipReason("No position has closed since the last run that this sensor started.")
     context.update_cursor(mark)
@@ -78,9 +78,9 @@ def first_pass(
     from agentwhere_flow.triggers import FirstPass
     from agentwhere_flow.triggers import first_pass as progress
 
-    with agent_where.system() as system:
-        reached = progress(system)
-        now = system.clock()
+    system = agent_where.system()
+    reached = progress(system)
+    now = system.clock()
     if reached is FirstPass.DONE:
         return dg.SkipReason("The first pass is done; schedules and sensors carry on.")
     if reached is FirstPass.NOT_SET_UP:
@@ -111,10 +111,10 @@ def stale_markets(
     from agentwhere_flow.triggers import FirstPass, stale_venues
     from agentwhere_flow.triggers import first_pass as progress
 
-    with agent_where.system() as system:
-        now = system.clock()
-        reached = progress(system)
-        venues = stale_venues(system, now)
+    system = agent_where.system()
+    now = system.clock()
+    reached = progress(system)
+    venues = stale_venues(system, now)
     if reached in (FirstPass.NOT_SET_UP, FirstPass.NOTHING_SYNCED):
         return dg.SkipReason("Nothing was synced yet: the first pass does that.")
     if not venues:

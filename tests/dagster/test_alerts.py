@@ -61,13 +61,13 @@ def look(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
 
 
 def read_checks(instance: dg.DagsterInstance, cursor: str | None = None) -> str | None:
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance,
         cursor=cursor,
         repository_def=WATCHED.get_repository_def(),
         resources=RESOURCES,
-    )
-    return alerts.failed_checks.evaluate_tick(context).cursor
+    ) as context:
+        return alerts.failed_checks.evaluate_tick(context).cursor
 
 
 def test_a_failed_check_opens_an_alert_though_its_run_succeeds(
@@ -146,14 +146,14 @@ def test_a_run_that_succeeds_closes_the_alert_of_its_job(
     fail_and_tell(instance)
     Weather.breaks = False
     result = look(instance)
-    context = dg.build_run_status_sensor_context(
+    with dg.build_run_status_sensor_context(
         sensor_name="recovered_runs",
         dagster_instance=instance,
         dagster_run=result.dagster_run,
         dagster_event=result.get_run_success_event(),
         resources=RESOURCES,
-    )
-    alerts.recovered_runs(context)
+    ) as context:
+        alerts.recovered_runs(context)
     assert open_alerts(database_only) == []
 
 
@@ -172,24 +172,24 @@ def test_a_stale_asset_that_is_fresh_again_closes_its_alert(
     raise_alert(
         database_only, utc_now(), "stale:orders", Severity.WARNING, "orders is stale", "look"
     )
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance,
         cursor=json.dumps(["orders"]),
         repository_def=defs.get_repository_def(),
         resources=RESOURCES,
-    )
-    assert alerts.stale_assets.evaluate_tick(context).cursor == "[]"
+    ) as context:
+        assert alerts.stale_assets.evaluate_tick(context).cursor == "[]"
     assert open_alerts(database_only) == []
 
 
 def fail_and_tell(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     result = look(instance)
-    context = dg.build_run_status_sensor_context(
+    with dg.build_run_status_sensor_context(
         sensor_name="failed_runs",
         dagster_instance=instance,
         dagster_run=result.dagster_run,
         dagster_event=result.get_run_failure_event(),
         resources=RESOURCES,
-    ).for_run_failure()
-    alerts.failed_runs(context)
+    ) as context:
+        alerts.failed_runs(context.for_run_failure())
     return result

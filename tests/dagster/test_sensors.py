@@ -26,10 +26,10 @@ def tick(
 ) -> tuple[list[str], str | None, str | None]:
     """Evaluate a sensor; return the jobs it asks for, its new cursor, and why it did nothing."""
     sensor = REPOSITORY.get_sensor_def(name)
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance, cursor=cursor, repository_def=REPOSITORY, resources=defs.resources
-    )
-    data = sensor.evaluate_tick(context)
+    ) as context:
+        data = sensor.evaluate_tick(context)
     jobs = [request.job_name or sensor.job_name for request in data.run_requests or []]
     return jobs, data.cursor, data.skip_message
 
@@ -142,10 +142,10 @@ def test_only_the_stale_venues_are_asked_again(
 ) -> None:
     sync_markets(system, utc_now(), venue=Venue.HYPERLIQUID)
     sensor = REPOSITORY.get_sensor_def("stale_markets")
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance, repository_def=REPOSITORY, resources=defs.resources
-    )
-    (request,) = sensor.evaluate_tick(context).run_requests or []
+    ) as context:
+        (request,) = sensor.evaluate_tick(context).run_requests or []
     names = {key.to_user_string() for key in request.asset_selection or []}
     assert names == {"ostium_markets", "lighter_markets", "venue_markets"}
 
