@@ -17,7 +17,8 @@ from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import PolicyDecision, RoutingConfig, RoutingDecision
-from agentwhere_store.rows import insert_ignoring_known, json_safe
+from agentwhere_store.bulk import insert_many_ignoring_known
+from agentwhere_store.rows import json_safe
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import kill_switches
 from agentwhere_store.tables.trading import (
@@ -167,7 +168,7 @@ def unrouted(conn: Connection, now: datetime, limit: int = 20_000) -> list[Routi
 
 def save_decisions(conn: Connection, routed: Sequence[RoutedSignal], now: datetime) -> int:
     """Append decisions to the history; a decision that is already there stays. Return how many were new."""
-    return insert_ignoring_known(
+    return insert_many_ignoring_known(
         conn,
         venue_routing_history,
         [

@@ -1,0 +1,147 @@
+"""Ten thousand decisions with their durable history rows, beside COPY of the very same rows."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from pytest_benchmark.fixture import BenchmarkFixture
+from sqlalchemy import Connection, Engine, text
+
+from agentwhere_core.domain.enums import Venue
+from agentwhere_core.domain.market import Market, Quote
+from agentwhere_core.domain.trade import AccountState, VenueAccount
+from agentwhere_core.where.availability import RouteRequest
+from agentwhere_core.where.router import route
+from agentwhere_flow.routing import route_signals
+from agentwhere_flow.system import System
+from agentwhere_store import markets as market_store
+from agentwhere_store.routing import RoutedSignal, RoutingWork, save_decisions, unrouted
+from benchmarks.scenes import (
+    CONFIG,
+    HL,
+    LIGHTER,
+    NOW,
+    OSTIUM,
+    chosen_at_once,
+    market,
+    write_routing_work,
+)
+from benchmarks.sheet import Sheet, per_second
+
+SIGNALS = DEPLOYMENTS = 100
+BATCH = SIGNALS * DEPLOYMENTS
+TARGET = "> 20,000/s"
+HISTORY = "agentwhere.venue_routing_history"
+
+
+def decide(work: Sequence[RoutingWork]) -> list[RoutedSignal]:
+    """Decide all, each with views of its own, as a pass does."""
+    return [
+        RoutedSignal(
+            signal=item.signal,
+            deployment_id=item.decision.deployment_id,
+            decision=route(
+                RouteRequest(item.signal.token, item.signal.side, Decimal(50), Decimal(2)),
+                CONFIG,
+                chosen_at_once(item.signal.token),
+                NOW,
+            ),
+            margin_usd=Decimal(50),
+            duration_ms=Decimal("0.04"),
+        )
+        for item in work
+    ]
+
+
+def clear(engine: Engine) -> None:
+    with engine.begin() as conn:
+        conn.execute(text(f"TRUNCATE {HISTORY} CASCADE"))
+
+
+def copy_again(engine: Engine, rounds: int) -> float:
+    """Put the rows of the history back by COPY, in one durable transaction; return the least time."""
+    with engine.begin() as conn:
+        saved = io.BytesIO()
+        with driver(conn).cursor().copy(f"COPY {HISTORY} TO STDOUT (FORMAT binary)") as rows:
+            for chunk in rows:
+                saved.write(chunk)
+    times = []
+    for _ in range(rounds):
+        clear(engine)
+        began = time.perf_counter()
+        with (
+            engine.begin() as conn,
+            driver(conn).cursor().copy(f"COPY {HISTORY} FROM STDIN (FORMAT binary)") as into,
+        ):
+            into.write(saved.getvalue())
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def driver(conn: Connection):  # type: ignore[no-untyped-def]
+    return conn.connection.driver_connection
+
+
+def test_a_batch_with_history_rows(
+    benchmark: BenchmarkFixture, engine: Engine, sheet: Sheet
+) -> None:
+    with engine.begin() as conn:
+        write_routing_work(conn, signals=SIGNALS, deployments_of_agent=DEPLOYMENTS)
+        work = unrouted(conn, NOW)
+    deciding: list[float] = []
+
+    def decide_and_save() -> int:
+        began = time.perf_counter()
+        routed = decide(work)
+        deciding.append(time.perf_counter() - began)
+        with engine.begin() as conn:
+            return save_decisions(conn, routed, NOW)
+
+    saved = benchmark.pedantic(decide_and_save, setup=lambda: clear(engine), rounds=5)
+    assert saved == BATCH
+    took, floor = benchmark.stats.stats.min, copy_again(engine, rounds=5)
+    sheet.add(
+        f"{BATCH:,} decisions made and committed with history rows",
+        f"{took:.2f} s, {per_second(BATCH, took)} (deciding {min(deciding):.2f} s of it)",
+        beside=f"COPY of the same rows into the same table: {floor:.2f} s, {per_second(BATCH, floor)}",
+        target=TARGET,
+    )
+
+
+class QuietVenue:
+    """A venue that answers from memory, so that only our own time is measured."""
+
+    def __init__(self, venue: Venue, *, can_execute: bool) -> None:
+        self.venue = venue
+        self.can_execute = can_execute
+
+    def account_state(self, account: VenueAccount, now: datetime) -> AccountState:
+        return AccountState(account.address, Decimal(10_000), Decimal(9_000), (), now)
+
+    def quotes(self, markets: Sequence[Market], now: datetime) -> Mapping[str, Quote]:
+        return {}
+
+
+def test_the_whole_routing_step(benchmark: BenchmarkFixture, system: System, sheet: Sheet) -> None:
+    with system.engine.begin() as conn:
+        write_routing_work(conn, signals=SIGNALS, deployments_of_agent=DEPLOYMENTS)
+        for venue in (HL, OSTIUM, LIGHTER):
+            listed = [market(venue, f"T{n}") for n in range(SIGNALS)]
+            market_store.replace_list(conn, venue, listed)
+    system.venues = {  # type: ignore[misc]
+        venue: QuietVenue(venue, can_execute=venue is HL) for venue in (HL, OSTIUM, LIGHTER)
+    }
+    report = benchmark.pedantic(
+        route_signals, args=(system, NOW), setup=lambda: clear(system.engine), rounds=3
+    )
+    assert report.rows_out == BATCH
+    took = benchmark.stats.stats.min
+    sheet.add(
+        f"the step routing_decisions over {BATCH:,} signals × deployments",
+        f"{took:.2f} s, {per_second(BATCH, took)}",
+        beside=f"of it deciding, first to last: {report.details['decision_seconds']:.2f} s",
+    )
