@@ -1,32 +1,33 @@
-"""Thousands of rows at once: COPY into a temporary table, then one INSERT that leaves known rows alone.
+"""Thousands of rows at once: COPY into a temporary table, then one statement that works on it as a set.
 
-COPY alone knows no conflict, and a statement per row costs its parsing, its planning and its share of the wire. Rows
-with JSON documents of some kB are written about twice as fast this way as by psycopg's pipeline; see
-docs/performance.md. For a handful of rows the temporary table costs more than it saves.
+A statement per row costs its parsing, its planning and its share of the wire; an array per column costs the driver's
+work on every element. COPY costs neither: documents of some kB, and marks of a hundred thousand positions, are written
+in half the time; see docs/performance.md. For a handful of rows the temporary table costs more than it saves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from psycopg import Connection as DriverConnection
 from psycopg import sql
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, Table
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Column, Connection, Table, TableClause, column, select, table
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from agentwhere_store.rows import insert_ignoring_known
 
 WORTH_A_COPY = 500
 """Rows from which the temporary table pays for itself."""
 
-_INCOMING = sql.Identifier("incoming_rows")
+_NAME = "incoming_rows"
 
 
 def insert_many_ignoring_known(
     conn: Connection,
-    table: Table,
+    target: Table,
     rows: Sequence[Mapping[str, Any]],
     *,
     known_by: Sequence[str],
@@ -39,42 +40,55 @@ def insert_many_ignoring_known(
         How many rows were new.
     """
     if len(rows) < WORTH_A_COPY:
-        return insert_ignoring_known(conn, table, rows, known_by=known_by)
+        return insert_ignoring_known(conn, target, rows, known_by=known_by)
     names = list(rows[0])
-    target = sql.Identifier(*table.fullname.split("."))
-    columns = sql.SQL(", ").join(map(sql.Identifier, names))
-    cursor = _driver(conn).cursor()
-    cursor.execute(
-        sql.SQL("CREATE TEMPORARY TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
-            _INCOMING, columns, target
-        )
+    values = ([row[name] for name in names] for row in rows)
+    with incoming_rows(conn, {name: target.c[name] for name in names}, values) as incoming:
+        statement = insert(target).from_select(names, select(incoming))
+        return conn.execute(
+            statement.on_conflict_do_nothing(index_elements=list(known_by)),
+            # Without it SQLAlchemy answers −1 for an INSERT.
+            execution_options={"preserve_rowcount": True},
+        ).rowcount
+
+
+@contextmanager
+def incoming_rows(
+    conn: Connection, columns: Mapping[str, Column[Any]], rows: Iterable[Sequence[Any]]
+) -> Iterator[TableClause]:
+    """Give a temporary table of ``rows`` for the length of a block; one at a time on a connection.
+
+    Parameters
+    ----------
+    columns
+        The table's columns in the order of each row's values, each with a column (of one table) whose type it shares.
+    """
+    documents = [place for place, like in enumerate(columns.values()) if _is_document(like)]
+    cursor = cast("DriverConnection[Any]", conn.connection.driver_connection).cursor()
+    cursor.execute(_create(columns))
+    with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(_NAME))) as copy:
+        for row in rows:
+            values = list(row)
+            for place in documents:
+                values[place] = Jsonb(values[place])
+            copy.write_row(values)
+    yield table(_NAME, *(column(name, like.type) for name, like in columns.items()))
+    # Not left to the commit: a transaction may write more than one batch. After an error its rollback drops it.
+    cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(_NAME)))
+
+
+def _create(columns: Mapping[str, Column[Any]]) -> sql.Composed:
+    origin = next(iter(columns.values())).table
+    wanted = [
+        sql.SQL("{} AS {}").format(sql.Identifier(like.name), sql.Identifier(name))
+        for name, like in columns.items()
+    ]
+    return sql.SQL("CREATE TEMPORARY TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
+        sql.Identifier(_NAME),
+        sql.SQL(", ").join(wanted),
+        sql.Identifier(*str(origin).split(".")),
     )
-    copy = sql.SQL("COPY {} ({}) FROM STDIN").format(_INCOMING, columns)
-    with cursor.copy(copy) as incoming:
-        for values in _values(table, names, rows):
-            incoming.write_row(values)
-    written = cursor.execute(
-        sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO NOTHING").format(
-            target, columns, columns, _INCOMING, sql.SQL(", ").join(map(sql.Identifier, known_by))
-        )
-    ).rowcount
-    # Now, and not at commit: a transaction may write more than one batch.
-    cursor.execute(sql.SQL("DROP TABLE {}").format(_INCOMING))
-    return written
 
 
-def _values(
-    table: Table, names: Sequence[str], rows: Iterable[Mapping[str, Any]]
-) -> Iterable[list[Any]]:
-    """Return the rows' values in the order of ``names``, documents marked as such."""
-    documents = [isinstance(table.c[name].type, JSONB) for name in names]
-    for row in rows:
-        yield [
-            Jsonb(row[name]) if is_document else row[name]
-            for name, is_document in zip(names, documents, strict=True)
-        ]
-
-
-def _driver(conn: Connection) -> DriverConnection[Any]:
-    """Return psycopg's own connection, which takes part in the same transaction."""
-    return cast("DriverConnection[Any]", conn.connection.driver_connection)
+def _is_document(like: Column[Any]) -> bool:
+    return isinstance(like.type, JSONB)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Numeric,
-    Uuid,
     and_,
-    bindparam,
-    column,
     func,
     select,
     update,
@@ -34,6 +31,7 @@ from agentwhere_core.domain.trade import (
     AccountState,
     Position,
 )
+from agentwhere_store.bulk import incoming_rows
 from agentwhere_store.rows import json_safe
 from agentwhere_store.tables.trading import (
     position_events,
@@ -125,37 +123,38 @@ def save_marks(conn: Connection, marks: Sequence[Mark], at: datetime) -> None:
     """Write prices and unrealized PnL of many open positions in one statement."""
     if not marks:
         return
-    from sqlalchemy.dialects.postgresql import ARRAY
-
-    marked = (
-        func.unnest(
-            bindparam("ids", [m.position_id for m in marks], ARRAY(Uuid)),
-            bindparam("prices", [m.price for m in marks], ARRAY(Numeric)),
-            bindparam("pnls", [m.unrealized_pnl_usd for m in marks], ARRAY(Numeric)),
-            bindparam("bests", [m.best_price for m in marks], ARRAY(Numeric)),
-            bindparam("liquidations", [m.liquidation_price for m in marks], ARRAY(Numeric)),
+    columns = {
+        "id": positions.c.id,
+        "price": positions.c.current_price,
+        "pnl": positions.c.unrealized_pnl_usd,
+        "best": positions.c.best_price,
+        "liquidation": positions.c.liquidation_price,
+    }
+    values = (
+        (
+            mark.position_id,
+            mark.price,
+            mark.unrealized_pnl_usd,
+            mark.best_price,
+            mark.liquidation_price,
         )
-        .table_valued(
-            column("id", Uuid),
-            column("price", Numeric),
-            column("pnl", Numeric),
-            column("best", Numeric),
-            column("liquidation", Numeric),
-        )
-        .render_derived()
+        for mark in marks
     )
-    conn.execute(
-        update(positions)
-        .where(positions.c.id == marked.c.id, positions.c.status == PositionStatus.OPEN.value)
-        .values(
-            current_price=marked.c.price,
-            unrealized_pnl_usd=marked.c.pnl,
-            best_price=marked.c.best,
-            liquidation_price=func.coalesce(marked.c.liquidation, positions.c.liquidation_price),
-            last_marked=at,
-            updated_at=at,
+    with incoming_rows(conn, columns, values) as marked:
+        conn.execute(
+            update(positions)
+            .where(positions.c.id == marked.c.id, positions.c.status == PositionStatus.OPEN.value)
+            .values(
+                current_price=marked.c.price,
+                unrealized_pnl_usd=marked.c.pnl,
+                best_price=marked.c.best,
+                liquidation_price=func.coalesce(
+                    marked.c.liquidation, positions.c.liquidation_price
+                ),
+                last_marked=at,
+                updated_at=at,
+            )
         )
-    )
 
 
 def add_event(
@@ -204,43 +203,32 @@ def _positions(
     conn: Connection, condition: ColumnElement[bool], limit: int | None = None
 ) -> list[Position]:
     rows = conn.execute(
-        select(positions)
+        select(*_COLUMNS)
         .where(condition)
         .order_by(positions.c.status.desc(), positions.c.id.desc())
         .limit(limit)
     )
-    return [
-        Position(
-            id=row.id,
-            deployment_id=row.deployment_id,
-            agent_id=row.agent_id,
-            account_id=row.account_id,
-            signal_id=row.signal_id,
-            venue=Venue(row.venue),
-            token=row.token_symbol,
-            market_name=row.market_name,
-            side=Side(row.side),
-            size=row.size,
-            peak_size=row.peak_size,
-            entry_price=row.entry_price,
-            leverage=row.leverage,
-            status=PositionStatus(row.status),
-            opened_at=row.opened_at,
-            stop_loss_price=row.stop_loss_price,
-            take_profit_price=row.take_profit_price,
-            trailing_activation_pct=row.trailing_activation_pct,
-            trailing_distance_pct=row.trailing_distance_pct,
-            best_price=row.best_price,
-            max_holding_h=row.max_holding_h,
-            liquidation_price=row.liquidation_price,
-            current_price=row.current_price,
-            unrealized_pnl_usd=row.unrealized_pnl_usd,
-            realized_pnl_usd=row.realized_pnl_usd,
-            fees_usd=row.fees_usd,
-            funding_usd=row.funding_usd,
-            closed_at=row.closed_at,
-            exit_price=row.exit_price,
-            exit_reason=ExitReason(row.exit_reason) if row.exit_reason else None,
-        )
-        for row in rows
-    ]
+    return [_position(row) for row in rows]
+
+
+# A column for each of a Position's fields, in their order: by place, 100,000 rows are read in half the time that
+# names take.
+_FIELDS = [field.name for field in fields(Position)]
+_COLUMNS = [positions.c["token_symbol" if name == "token" else name] for name in _FIELDS]
+_WORDS: list[tuple[int, dict[str | None, StrEnum | None]]] = [
+    (_FIELDS.index(name), {None: None, **{word.value: word for word in words}})
+    for name, words in {
+        "venue": Venue,
+        "side": Side,
+        "status": PositionStatus,
+        "exit_reason": ExitReason,
+    }.items()
+]
+
+
+def _position(row: Iterable[Any]) -> Position:
+    """Return a position from the values of `_COLUMNS`."""
+    values = list(row)
+    for place, words in _WORDS:
+        values[place] = words[values[place]]
+    return Position(*values)
