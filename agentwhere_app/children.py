@@ -13,10 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
-LOG_LIMIT_BYTES = 10_000_000
 _PR_SET_PDEATHSIG = 1
 
 
@@ -41,6 +39,10 @@ class ChildSpec:
     orphaned_by
         What the kernel sends to it when the supervisor dies without a word (Linux). SIGTERM where it has processes of
         its own to end; SIGKILL where it would rather wait for a database that is gone too.
+    first_pause_s
+        Pause before the first restart; each further one doubles it, until the child has been steady for a while.
+    log_limit_bytes
+        Size at which the log is moved aside.
     """
 
     name: str
@@ -50,6 +52,8 @@ class ChildSpec:
     stop_rank: int
     stop_after_s: float = 8.0
     orphaned_by: signal.Signals = signal.SIGTERM
+    first_pause_s: float = 1.0
+    log_limit_bytes: int = 10_000_000
 
 
 class Child:
@@ -65,7 +69,7 @@ class Child:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
-        self._pause = FIRST_PAUSE_S
+        self._pause = self.spec.first_pause_s
         self._start_at: float | None = None
 
     @property
@@ -103,7 +107,7 @@ class Child:
         code = self._process.poll()
         if code is None:
             if now - self._started > STEADY_AFTER_S:
-                self._pause = FIRST_PAUSE_S
+                self._pause = self.spec.first_pause_s
             return None
         _sweep(self._process)
         self._process = None
@@ -148,7 +152,7 @@ class Child:
     def _keep_log_small(self) -> None:
         """Move a large log aside. The child writes in append mode, so that it goes on at the start."""
         with suppress(OSError):
-            if self.log_file.stat().st_size < LOG_LIMIT_BYTES:
+            if self.log_file.stat().st_size < self.spec.log_limit_bytes:
                 return
             older = self.log_file.with_suffix(".log.1")
             older.write_bytes(self.log_file.read_bytes())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 FIRST_PASS_WATCH_S = 180.0
+LAST_STEPS = {"agent_metrics", "health_report", "routing_regret", "source_scores"}
 
 
 @command
@@ -231,14 +232,14 @@ def _follow_first_pass(supervisor: Supervisor, system: System) -> None:
     if first_pass(system) is FirstPass.DONE:
         return
     say("the first pass starts by itself; its steps:")
-    began, last, told = time.monotonic(), system.clock(), set[UUID]()
+    began, start, told = time.monotonic(), system.clock(), dict[UUID, str]()
     while not supervisor.stop and time.monotonic() - began < FIRST_PASS_WATCH_S:
-        for step in steps_since(system, last):
+        for step in steps_since(system, start):
             if step.id not in told:
-                told.add(step.id)
                 say(f"  {step.summary()}")
-                if step.step == "health_report":
-                    say(f"the first pass is done, {time.monotonic() - began:.0f} s after the start")
-                    return
+                told[step.id] = step.step
+        if set(told.values()) >= LAST_STEPS:
+            say(f"the first pass is done, {time.monotonic() - began:.0f} s after the start")
+            return
         supervisor.watch()
         time.sleep(0.5)
