@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from agentwhere_core.domain.enums import (
     OrderPurpose,
@@ -31,7 +32,7 @@ from agentwhere_core.domain.time import to_ms
 from agentwhere_core.domain.trade import Order, OrderReport, Submission
 from agentwhere_core.execution.orders import move, reported_state
 from agentwhere_store.leases import Lease
-from agentwhere_store.routing import signal_from_row
+from agentwhere_store.routing import KillSwitches, signal_from_row
 from agentwhere_store.rows import json_safe
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import leases
@@ -64,10 +65,16 @@ class EntryWork:
     leverage: Decimal
     attempt: int
 
+    def is_stopped(self, switches: KillSwitches) -> bool:
+        """Return whether a kill switch stops this entry."""
+        return switches.stops(
+            agent_id=self.signal.agent_id, deployment_id=self.deployment_id, venue=self.venue
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """A submission of which at least one order's outcome is not known, with all of its orders."""
+    """A submission with at least one order that must be looked up, with all of its orders."""
 
     submission: Submission
     orders: tuple[Order, ...]
@@ -112,7 +119,34 @@ def plan(
     """Write an intent: the exact bytes, and an order for everything that is inside them.
 
     Orders without a submission are recorded as they are: intents that ended before anything was signed.
+
+    Raises
+    ------
+    InvariantError
+        If the database refuses it as a second order for the same thing; nothing may be sent.
     """
+    try:
+        _insert_intent(conn, submission, planned, lease=lease, routing_id=routing_id, now=now)
+    except IntegrityError as error:
+        raise InvariantError(
+            f"the ledger refuses a second order for {planned[0].purpose} {planned[0].token}: {error.orig}; "
+            "nothing was sent, the next tick reads the ledger again"
+        ) from error
+    _append_events(
+        conn,
+        [_event(order.id, (None, order.state), now, reason=order.reason) for order in planned],
+    )
+
+
+def _insert_intent(
+    conn: Connection,
+    submission: Submission | None,
+    planned: Sequence[Order],
+    *,
+    lease: Lease,
+    routing_id: UUID | None,
+    now: datetime,
+) -> None:
     if submission is not None:
         conn.execute(
             insert(submissions).values(
@@ -158,10 +192,6 @@ def plan(
             }
             for order in planned
         ],
-    )
-    _append_events(
-        conn,
-        [_event(order.id, (None, order.state), now, reason=order.reason) for order in planned],
     )
 
 
@@ -265,9 +295,19 @@ def note(conn: Connection, order: Order, detail: str, now: datetime) -> None:
 
 
 def in_doubt(conn: Connection, venues: Collection[Venue]) -> list[InDoubt]:
-    """Return all submissions with an order that is PLANNED, SENDING or UNKNOWN, oldest first."""
+    """Return all submissions with an order that is PLANNED, SENDING or UNKNOWN, oldest first.
+
+    So is an entry or exit that the venue said to have accepted: it fills or ends at once, so that a later word of the
+    venue was missed, and while it stands its token is blocked.
+    """
     doubtful = select(orders.c.submission_id).where(
-        orders.c.state.in_([state.value for state in _IN_DOUBT]),
+        or_(
+            orders.c.state.in_([state.value for state in _IN_DOUBT]),
+            and_(
+                orders.c.state.in_([state.value for state in _UNSETTLED]),
+                orders.c.purpose.in_([OrderPurpose.ENTRY.value, OrderPurpose.EXIT.value]),
+            ),
+        ),
         orders.c.submission_id.is_not(None),
     )
     rows = conn.execute(
@@ -301,20 +341,23 @@ def in_doubt(conn: Connection, venues: Collection[Venue]) -> list[InDoubt]:
 def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> list[EntryWork]:
     """Return routed, unexpired signals that still need an entry order.
 
-    That is: no order yet, or only attempts that provably left nothing at the venue and may be repeated.
+    That is: no order yet, or only attempts that provably left nothing at the venue and may be repeated. The protection
+    that was sent with an attempt must have ended too, or it would meet the protection of the next one.
     """
     same = and_(
         orders.c.signal_id == venue_routing_history.c.signal_id,
         orders.c.deployment_id == venue_routing_history.c.deployment_id,
-        orders.c.purpose == OrderPurpose.ENTRY.value,
     )
+    is_entry = orders.c.purpose == OrderPurpose.ENTRY.value
     repeatable = and_(
         orders.c.state.in_([OrderState.REJECTED.value, OrderState.CANCELLED.value]),
         orders.c.filled_size == 0,
-        orders.c.reason.in_([reason.value for reason in RETRIABLE]),
+        # Without a reason nothing is proven, and NULL would make the condition neither true nor false.
+        func.coalesce(orders.c.reason, "").in_([reason.value for reason in RETRIABLE]),
         orders.c.attempt < MAX_ATTEMPTS,
     )
     attempts = select(func.coalesce(func.max(orders.c.attempt), 0)).where(same).scalar_subquery()
+    is_unsettled = orders.c.state.in_([state.value for state in _UNSETTLED])
     rows = conn.execute(
         select(
             signals,
@@ -336,7 +379,7 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
         .where(
             signals.c.expires_at > now,
             venue_routing_history.c.selected_venue.is_not(None),
-            ~exists().where(same, ~repeatable),
+            ~exists().where(same, or_(and_(is_entry, ~repeatable), is_unsettled)),
         )
         .order_by(venue_routing_history.c.id)
         .limit(limit)

@@ -57,9 +57,14 @@ class KillSwitches:
     deployments: frozenset[UUID]
     venues: frozenset[Venue]
 
-    def stops(self, *, agent_id: UUID, deployment_id: UUID) -> bool:
-        """Return whether new entries of this deployment are stopped everywhere."""
-        return self.is_global or agent_id in self.agents or deployment_id in self.deployments
+    def stops(self, *, agent_id: UUID, deployment_id: UUID, venue: Venue) -> bool:
+        """Return whether new entries of this deployment at this venue are stopped."""
+        return (
+            self.is_global
+            or venue in self.venues
+            or agent_id in self.agents
+            or deployment_id in self.deployments
+        )
 
 
 def routing_configs(conn: Connection) -> dict[UUID | None, RoutingConfig]:

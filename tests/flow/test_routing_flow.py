@@ -223,9 +223,7 @@ def test_every_stored_decision_replays_from_its_row_alone(desk: System) -> None:
             ("EUR", Venue.MULTI),
         )
     ]
-    put_config(
-        desk, token_overrides={"SOL": (Venue.LIGHTER, Venue.OSTIUM)}, failover_enabled=False
-    )
+    put_config(desk, token_overrides={"SOL": (Venue.LIGHTER, Venue.OSTIUM)}, failover_enabled=False)
     signals.append(place_signal(desk, "SOL", deployment="bold"))
     engage(desk, "VENUE", "HYPERLIQUID")
     signals.append(place_signal(desk, "LINK", deployment="careful", fund_percentage="0.01"))
