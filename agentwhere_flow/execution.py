@@ -14,7 +14,13 @@ from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from agentwhere_core.domain.enums import OrderPurpose, OrderSide, OrderState, Venue
+from agentwhere_core.domain.enums import (
+    DeploymentStatus,
+    OrderPurpose,
+    OrderSide,
+    OrderState,
+    Venue,
+)
 from agentwhere_core.domain.errors import AgentWhereError, RemoteError
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market, Quote
@@ -83,9 +89,8 @@ def execute_orders(system: System, now: datetime) -> Tally:
         entries = _read_entries(system, now, deployments, tally)
         outcomes = _place_all(system, held, entries, now)
         settled += _settle_stragglers(system, held, accounts, outcomes, tally)
-        touched = {o.order.account_id for o in outcomes if o.order} | {
-            o.account_id for o in settled
-        }
+        placed = [outcome.order for outcome in outcomes if outcome.order]
+        touched = {order.account_id for order in (*settled, *placed)}
         _sync_touched(system, touched, now, tally)
     _count(tally, outcomes, settled)
     return tally
@@ -94,7 +99,7 @@ def execute_orders(system: System, now: datetime) -> Tally:
 def _read_entries(
     system: System, now: datetime, deployments: Mapping[UUID, Deployment], tally: Tally
 ) -> list[_Entry]:
-    """Return the entries to place now, with market, quote and account; kill switches hold theirs back."""
+    """Return the entries to place now, with market, quote and account; kill switches and pauses hold theirs back."""
     with system.engine.begin() as conn:
         work = order_store.unplaced_entries(conn, now)
         switches = routing_store.engaged_switches(conn)
@@ -109,10 +114,10 @@ def _read_entries(
         return []
     allowed = []
     for item in work:
-        if item.venue in switches.venues or switches.stops(
-            agent_id=item.signal.agent_id, deployment_id=item.deployment_id
-        ):
+        if item.is_stopped(switches):
             tally.refuse(Reason.KILL_SWITCH)
+        elif deployments[item.deployment_id].status is not DeploymentStatus.ACTIVE:
+            tally.refuse(Reason.DEPLOYMENT_INACTIVE)
         else:
             allowed.append(item)
     quotes = _quotes(system, allowed, markets, now, tally)
@@ -196,12 +201,15 @@ def _place(system: System, held: Lease, entry: _Entry, now: datetime) -> _Outcom
 def _enter(desk: Desk, entry: _Entry, market: Market, quote: Quote, now: datetime) -> _Outcome:
     """Size, protect and send one entry."""
     work, system = entry.work, desk.system
-    blocked = _blocked(system, desk.account, market.token)
-    if blocked is Reason.ORDER_PENDING:
+    blocked = _blocked(system, work, desk.account)
+    if blocked in {Reason.ORDER_PENDING, Reason.KILL_SWITCH}:
         return _Outcome(entry, None, blocked)
     if blocked is not None:
         return _decline(system, desk.lease, entry, blocked)
     state = desk.adapter.account_state(desk.account, now)
+    if any(position.token == market.token for position in state.positions):
+        # Opened by hand, or by fills that are not home yet: an entry would add to it, or close it.
+        return _decline(system, desk.lease, entry, Reason.POSITION_EXISTS)
     leverage = min(work.leverage, market.max_leverage).to_integral_value(ROUND_DOWN)
     allocation = min(entry.deployment.capital_usd, state.equity_usd)
     margin_usd = allocation * work.fund_percentage / 100
@@ -274,14 +282,17 @@ def _with_protection(
     return tuple(specs)
 
 
-def _blocked(system: System, account: VenueAccount, token: str) -> Reason | None:
-    """Return why the account may not enter this token now: it holds it, or another order is not settled."""
+def _blocked(system: System, work: EntryWork, account: VenueAccount) -> Reason | None:
+    """Return why the account may not enter now: stopped meanwhile, token held, or another order not settled."""
     with system.engine.begin() as conn:
+        switches = routing_store.engaged_switches(conn)
         held = position_store.open_positions(conn, account_ids=[account.id])
         pending = order_store.pending_tokens(conn, [account.id]).get(account.id, frozenset())
-    if any(position.token == token for position in held):
+    if work.is_stopped(switches):
+        return Reason.KILL_SWITCH
+    if any(position.token == work.signal.token for position in held):
         return Reason.POSITION_EXISTS
-    return Reason.ORDER_PENDING if token in pending else None
+    return Reason.ORDER_PENDING if work.signal.token in pending else None
 
 
 def _decline(system: System, held: Lease, entry: _Entry, reason: Reason) -> _Outcome:
@@ -348,7 +359,7 @@ def _sync_touched(
             continue
         try:
             sync_account(system, adapter, item, now)
-        except RemoteError as error:
+        except AgentWhereError as error:
             tally.problems.append(
                 f"fills of {item.account.address} follow with the next tick: {error}"
             )

@@ -18,15 +18,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from agentwhere_core.domain.enums import OrderState
-from agentwhere_core.domain.errors import RemoteError
+from agentwhere_core.domain.enums import OrderPurpose, OrderState
+from agentwhere_core.domain.errors import AgentWhereError, ConfigurationError, RemoteError
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderReport, OrderSpec, Submission, VenueAccount
-from agentwhere_core.execution.orders import IN_DOUBT, Action, Lookup, next_action
+from agentwhere_core.execution.orders import IN_DOUBT, Action, Lookup, is_final, next_action
 from agentwhere_store import orders as ledger
 from agentwhere_store.leases import Lease, lease
+from agentwhere_store.routing import KillSwitches, engaged_switches
 
 if TYPE_CHECKING:
     from agentwhere_core.venues.protocol import Execution
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 LEASE = "execution"
 LEASE_WAIT_S = 60
+
+_NOTHING_STOPPED = KillSwitches(False, frozenset(), frozenset(), frozenset())
 
 Sign = Callable[[str, int, datetime], bytes]
 
@@ -78,10 +81,13 @@ def place(desk: Desk, intent: Intent) -> list[Order]:
     Raises
     ------
     ConfigurationError
-        If the signing key is missing; nothing is written.
+        If the signing key is missing, or the profile trades real money and the live switch is off; nothing is written.
+    InvariantError
+        If the database refuses the orders as a second attempt at the same thing; nothing is sent.
     LeaseHeldError
         If another process took over; nothing is sent.
     """
+    _require_permission(desk.system)
     submission, planned = _commit(desk, intent)
     return _send(desk, submission, planned)
 
@@ -126,10 +132,15 @@ def record_unplaced(
 def settle(
     system: System, held: Lease, accounts: Mapping[UUID, VenueAccount], tally: Tally
 ) -> list[Order]:
-    """Resolve every order whose outcome is in doubt, as far as the venues let us; return those that moved."""
+    """Resolve every order whose outcome is in doubt, as far as the venues let us; return those that moved.
+
+    While a kill switch is engaged, whichever, no entry of an earlier tick is sent: it is given up unsent, and planned
+    anew where that switch does not stop it.
+    """
     executing = [venue for venue in system.venues if system.execution(venue) is not None]
     with system.engine.begin() as conn:
         doubtful = ledger.in_doubt(conn, executing)
+        may_enter = engaged_switches(conn) == _NOTHING_STOPPED
     settled: list[Order] = []
     for item in doubtful:
         adapter = system.execution(item.submission.venue)
@@ -137,8 +148,9 @@ def settle(
         if adapter is None or account is None:
             continue
         try:
-            settled += _resolve(Desk(system, held, adapter, account), item)
-        except RemoteError as error:
+            may_go = may_enter or all(order.reduce_only for order in item.orders)
+            settled += _resolve(Desk(system, held, adapter, account), item, may_send=may_go)
+        except AgentWhereError as error:
             tally.problems.append(
                 f"an order of {account.venue} account {account.address} stays in doubt and blocks its token: "
                 f"{error}"
@@ -230,6 +242,7 @@ def _commit(desk: Desk, intent: Intent) -> tuple[Submission, list[Order]]:
 def _send(desk: Desk, submission: Submission, planned: Sequence[Order]) -> list[Order]:
     """Send a planned submission once, and record what came back."""
     system = desk.system
+    _require_permission(system)
     with system.engine.begin() as conn:
         ledger.begin_sending(conn, desk.lease, submission.id, system.clock())
     sending = [replace(order, state=OrderState.SENDING) for order in planned]
@@ -267,6 +280,7 @@ def _post(
 def _send_action(desk: Desk, sign: Sign) -> None:
     """Send a signed action that is not an order, under a nonce of its own."""
     system, account = desk.system, desk.account
+    _require_permission(system)
     key = system.secrets.get(account.key_name).get_secret_value()
     now = system.clock()
     deadline = now + timedelta(seconds=system.settings.order_deadline_s)
@@ -276,14 +290,14 @@ def _send_action(desk: Desk, sign: Sign) -> None:
     desk.adapter.send(sign(key, nonce, deadline), [], system.clock())
 
 
-def _resolve(desk: Desk, item: ledger.InDoubt) -> list[Order]:
+def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]:
     """Take the next step that `execution.orders.next_action` allows for one submission."""
     system, deadline = desk.system, item.submission.deadline
     margin = timedelta(seconds=system.settings.order_absence_margin_s)
-    doubtful = [order for order in item.orders if order.state in IN_DOUBT]
+    doubtful = [order for order in item.orders if _is_doubtful(order)]
     if doubtful[0].state is OrderState.PLANNED:
         planned = next_action(OrderState.PLANNED, Lookup.NOT_YET, deadline, system.clock(), margin)
-        if planned is Action.SEND:
+        if planned is Action.SEND and may_send:
             return _send(desk, item.submission, doubtful)
         return _conclude(system, doubtful, OrderState.CANCELLED, Reason.NEVER_SENT)
     doubtful = _mark_unknown(system, doubtful)
@@ -301,7 +315,8 @@ def _resolve(desk: Desk, item: ledger.InDoubt) -> list[Order]:
     )
     absent = actions[Action.RESEND]
     # Bytes of which the venue knows a part have arrived whole.
-    if len(absent) == len(item.orders):
+    if may_send and len(absent) == len(item.orders):
+        _require_permission(system)
         with system.engine.begin() as conn:
             ledger.check_lease(conn, desk.lease)
             for order in absent:
@@ -312,11 +327,25 @@ def _resolve(desk: Desk, item: ledger.InDoubt) -> list[Order]:
 
 def _mark_unknown(system: System, doubtful: Sequence[Order]) -> list[Order]:
     """Call orders UNKNOWN that a dead process left SENDING: their answer, if any, is lost."""
-    reports = {
-        order.client_id: _ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR)
-        for order in doubtful
-    }
-    return _record(system, doubtful, reports)
+    sending = [order for order in doubtful if order.state is OrderState.SENDING]
+    others = [order for order in doubtful if order.state is not OrderState.SENDING]
+    return others + _conclude(system, sending, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR)
+
+
+def _is_doubtful(order: Order) -> bool:
+    """Tell whether an order must be looked up; one that fills or ends at once must not rest either."""
+    if order.state in IN_DOUBT:
+        return True
+    return not is_final(order.state) and order.purpose in {OrderPurpose.ENTRY, OrderPurpose.EXIT}
+
+
+def _require_permission(system: System) -> None:
+    """Check the live switch before anything is signed or sent, whoever asks for it (X7)."""
+    if not system.settings.may_send:
+        raise ConfigurationError(
+            "the profile trades real money and the live switch is off, so nothing is sent: "
+            "set AGENTWHERE_LIVE=yes if you mean it"
+        )
 
 
 def _conclude(
