@@ -41,9 +41,9 @@ def monitor_positions(system: System, now: datetime) -> Tally:
         compared = compare_accounts(system, now, tally)
         with system.engine.begin() as conn:
             open_now = store.open_positions(conn)
-            markets = _markets_of(conn, open_now)
+            markets = _markets_of(conn, open_now, tally)
         quotes = _quotes(system, markets, now, tally)
-        _save_marks(system, open_now, quotes, compared, now)
+        open_now = _mark_all(system, open_now, quotes, compared, now)
         prices = {place: quote.mid for place, quote in quotes.items()}
         decisions = decide_exits(open_now, prices, now)
         desk = ExitDesk(system, held, accounts, markets, quotes, now)
@@ -66,13 +66,21 @@ def monitor_positions(system: System, now: datetime) -> Tally:
     return tally
 
 
-def _markets_of(conn: Connection, open_now: Sequence[Position]) -> dict[tuple[Venue, str], Market]:
+def _markets_of(
+    conn: Connection, open_now: Sequence[Position], tally: Tally
+) -> dict[tuple[Venue, str], Market]:
     held = {(position.venue, position.token) for position in open_now}
-    return {
+    found = {
         (market.venue, market.token): market
         for market in market_store.markets(conn, tokens={token for _, token in held})
         if (market.venue, market.token) in held
     }
+    tally.problems += [
+        f"{token} on {venue} is held, but its market is not known, so that it cannot be marked or closed: "
+        f"run `agentwhere sync-markets {venue}`"
+        for venue, token in sorted(held - found.keys())
+    ]
+    return found
 
 
 def _quotes(
@@ -98,17 +106,28 @@ def _quotes(
             tally.problems.append(f"positions on {venue} keep their old marks: {error}")
             continue
         quotes |= {(venue, token): quote for token, quote in found.items()}
+        tally.problems += [
+            f"{market.token} on {venue} has no price: its position keeps its old mark, and only the stop orders "
+            f"at the venue protect it; look at {market.market_name} there"
+            for market in listed
+            if market.token not in found
+        ]
     return quotes
 
 
-def _save_marks(
+def _mark_all(
     system: System,
     open_now: Sequence[Position],
     quotes: Mapping[tuple[Venue, str], Quote],
     compared: Sequence[Compared],
     now: datetime,
-) -> None:
-    """Write price, unrealized PnL, best price and liquidation price of every position that has a price."""
+) -> list[Position]:
+    """Write price, unrealized PnL, best price and liquidation price of every position that has a price.
+
+    Return the positions as they are then: exits must be decided by the liquidation price of now. It stays as it was
+    where the account could not be read.
+    """
+    read = {item.watched.account.id for item in compared if item.state is not None}
     at_venue: dict[tuple[UUID, str], VenuePosition] = {
         (item.watched.account.id, position.token): position
         for item in compared
@@ -121,17 +140,21 @@ def _save_marks(
         if quote is None:
             continue
         there = at_venue.get((position.account_id, position.token))
+        liquidation = there.liquidation_price if there else None
         marks.append(
             store.Mark(
                 position_id=position.id,
                 price=quote.mid,
                 unrealized_pnl_usd=mark(position, quote.mid),
                 best_price=advance_best_price(position, quote.mid),
-                liquidation_price=there.liquidation_price if there else None,
+                liquidation_price=liquidation
+                if position.account_id in read
+                else position.liquidation_price,
             )
         )
     with system.engine.begin() as conn:
         store.save_marks(conn, marks, now)
+        return store.open_positions(conn)
 
 
 def _row(position: Position) -> dict[str, str]:

@@ -64,7 +64,10 @@ class Provenance:
 
 
 def watched_accounts(conn: Connection, venues: Collection[Venue]) -> list[WatchedAccount]:
-    """Return enabled accounts that ever had an order or hold a position, at the given venues."""
+    """Return the accounts that ever had an order at the given venues, those that were switched off since included.
+
+    Switching an account off stops entries; what it holds must be looked after until it is closed.
+    """
     engaged = exists().where(orders.c.account_id == venue_accounts.c.id)
     newest_flow = (
         select(func.max(cash_flows.c.at))
@@ -76,7 +79,6 @@ def watched_accounts(conn: Connection, venues: Collection[Venue]) -> list[Watche
         .join(deployments, deployments.c.id == venue_accounts.c.deployment_id)
         .where(
             venue_accounts.c.venue.in_([venue.value for venue in venues]),
-            venue_accounts.c.is_enabled,
             engaged,
         )
         .order_by(venue_accounts.c.id)

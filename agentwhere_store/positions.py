@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from agentwhere_core.domain.enums import (
     ExitReason,
@@ -26,6 +27,7 @@ from agentwhere_core.domain.enums import (
     Side,
     Venue,
 )
+from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import (
     AccountState,
@@ -82,7 +84,13 @@ def intend_exit(conn: Connection, position_id: UUID, reason: ExitReason, now: da
 
 
 def save_position(conn: Connection, position: Position, now: datetime) -> None:
-    """Insert a position, or bring its row up to date."""
+    """Insert a position, or bring its row up to date.
+
+    Raises
+    ------
+    InvariantError
+        If the account has another open position in the token.
+    """
     row: dict[str, Any] = {
         "size": position.size,
         "peak_size": position.peak_size,
@@ -116,7 +124,13 @@ def save_position(conn: Connection, position: Position, now: datetime) -> None:
         opened_at=position.opened_at,
         **row,
     )
-    conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
+    try:
+        conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
+    except IntegrityError as error:
+        raise InvariantError(
+            f"position {position.id} in {position.token} contradicts another one of its account: {error.orig}; "
+            "compare its fills with those at the venue"
+        ) from error
 
 
 def save_marks(conn: Connection, marks: Sequence[Mark], at: datetime) -> None:
@@ -148,9 +162,7 @@ def save_marks(conn: Connection, marks: Sequence[Mark], at: datetime) -> None:
                 current_price=marked.c.price,
                 unrealized_pnl_usd=marked.c.pnl,
                 best_price=marked.c.best,
-                liquidation_price=func.coalesce(
-                    marked.c.liquidation, positions.c.liquidation_price
-                ),
+                liquidation_price=marked.c.liquidation,
                 last_marked=at,
                 updated_at=at,
             )
