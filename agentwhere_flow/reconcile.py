@@ -1,22 +1,23 @@
 """Reconciliation: bring every account's fills home, and compare what we hold with what the venue says.
 
-A difference is looked at twice, then put before a human: an event on the position and an alert. A failed query is never
-read as "flat".
+A difference is looked at twice, then put before a human: an event on the position and an alert, which is closed when
+the difference is gone. A failed query is never read as "flat".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from agentwhere_core.domain.enums import Severity
 from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.trade import AccountState, Position, VenueAccount
-from agentwhere_flow.alerts import raise_alert
+from agentwhere_flow.alerts import close_alert, open_alerts, raise_alert
 from agentwhere_flow.fills import sync_account, sync_cash_flows
 from agentwhere_store import fills as fill_store
 from agentwhere_store import positions as store
@@ -25,6 +26,8 @@ from agentwhere_store.fills import WatchedAccount
 if TYPE_CHECKING:
     from agentwhere_flow.report import Tally
     from agentwhere_flow.system import System
+
+_KIND = "reconciliation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Compared:
     state: AccountState | None
     changed: tuple[Position, ...]
     problem: str | None
+    differing: frozenset[str] = frozenset()
 
 
 def compare_accounts(system: System, now: datetime, tally: Tally) -> list[Compared]:
@@ -47,6 +51,7 @@ def compare_accounts(system: System, now: datetime, tally: Tally) -> list[Compar
     for item in compared:
         if item.problem:
             tally.problems.append(item.problem)
+    _close_settled_alerts(system, compared, now)
     return compared
 
 
@@ -76,7 +81,7 @@ def compare_account(system: System, watched: WatchedAccount, now: datetime) -> C
     differences = _differences(system, watched.account, state)
     _report_differences(system, watched, differences, now)
     problem = "; ".join([*problems, *differences.values()]) or None
-    return Compared(watched, state, tuple(changed), problem)
+    return Compared(watched, state, tuple(changed), problem, frozenset(differences))
 
 
 def _differences(system: System, account: VenueAccount, state: AccountState) -> dict[str, str]:
@@ -100,17 +105,23 @@ def _differences(system: System, account: VenueAccount, state: AccountState) -> 
 def _report_differences(
     system: System, watched: WatchedAccount, differences: Mapping[str, str], now: datetime
 ) -> None:
-    """Put each difference before a human: an event on the position, if there is one, and an alert."""
+    """Put each difference before a human: an event on the position, if there is one, and an alert.
+
+    A difference that stays as it is gets no second event.
+    """
     if not differences:
         return
+    told = {alert.incident: alert.detail for alert in open_alerts(system)}
+    account_id = watched.account.id
     with system.engine.begin() as conn:
-        for position in store.open_positions(conn, account_ids=[watched.account.id]):
-            if position.token in differences:
+        for position in store.open_positions(conn, account_ids=[account_id]):
+            detail = differences.get(position.token)
+            if detail and told.get(_incident(account_id, position.token)) != detail:
                 store.add_event(
                     conn,
                     position.id,
                     kind="DIFFERS_FROM_VENUE",
-                    detail=differences[position.token],
+                    detail=detail,
                     evidence={"size": position.size},
                     at=now,
                 )
@@ -118,8 +129,24 @@ def _report_differences(
         raise_alert(
             system,
             now,
-            incident=f"reconciliation:{watched.account.id}:{token}",
+            incident=_incident(account_id, token),
             severity=Severity.CRITICAL,
             title=f"{token} differs from the venue",
             detail=detail,
         )
+
+
+def _close_settled_alerts(system: System, compared: Sequence[Compared], now: datetime) -> None:
+    """Close the alerts of differences that are gone; of an account that could not be read nothing is known."""
+    read = {str(item.watched.account.id) for item in compared if item.state is not None}
+    differing = {
+        _incident(item.watched.account.id, token) for item in compared for token in item.differing
+    }
+    for alert in open_alerts(system):
+        kind, _, place = alert.incident.partition(":")
+        if kind == _KIND and place.partition(":")[0] in read and alert.incident not in differing:
+            close_alert(system, now, alert.incident)
+
+
+def _incident(account_id: UUID, token: str) -> str:
+    return f"{_KIND}:{account_id}:{token}"
