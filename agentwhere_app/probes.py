@@ -12,6 +12,7 @@ from typing import Any
 from agentwhere_app.home import HOST
 
 _PROBE_TIMEOUT_S = 3.0
+_TRIES = 4
 _STATE_QUERY = """
 {
   workspaceOrError {
@@ -75,17 +76,8 @@ def webserver_answers(port: int) -> bool:
 
 def dagster_state(port: int) -> DagsterState | None:
     """Ask the webserver on ``port`` for the state of code location and daemons; None if it does not answer."""
-    request = urllib.request.Request(
-        f"http://{HOST}:{port}/graphql",
-        data=json.dumps({"query": _STATE_QUERY}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=2 * _PROBE_TIMEOUT_S) as reply:  # noqa: S310
-            data: dict[str, Any] = json.load(reply).get("data") or {}
-    except (OSError, ValueError):
-        return None
-    if not data:
+    data = _ask_dagster(port)
+    if data is None:
         return None
     entries = (data.get("workspaceOrError") or {}).get("locationEntries") or []
     results = [entry.get("locationOrLoadError") or {} for entry in entries]
@@ -99,6 +91,26 @@ def dagster_state(port: int) -> DagsterState | None:
         schedules_running=_count_running(data.get("schedulesOrError"), "scheduleState"),
         sensors_running=_count_running(data.get("sensorsOrError"), "sensorState"),
     )
+
+
+def _ask_dagster(port: int) -> dict[str, Any] | None:
+    """Return the answer to the state query; after a restart of the database the first ones are errors."""
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/graphql",
+        data=json.dumps({"query": _STATE_QUERY}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    for _ in range(_TRIES):
+        try:
+            with urllib.request.urlopen(request, timeout=2 * _PROBE_TIMEOUT_S) as reply:  # noqa: S310
+                data = json.load(reply).get("data")
+        except urllib.error.HTTPError:
+            continue
+        except (OSError, ValueError):
+            return None
+        if isinstance(data, dict):
+            return data
+    return None
 
 
 def _count_running(answer: dict[str, Any] | None, state: str) -> int:
