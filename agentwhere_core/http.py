@@ -222,7 +222,8 @@ class HttpClient:
             raise MalformedReplyError(
                 self.service,
                 f"{reply.url.copy_with(query=None)} answered no JSON ({error}): "
-                f"{reply.text[:_SHOWN_CHARACTERS]!r}",
+                f"{reply.text[:_SHOWN_CHARACTERS]!r}. Nothing of it was used; if it repeats, check the address "
+                "and what the service says of its state",
             ) from error
 
     def _retry_at(self, reply: httpx.Response) -> datetime | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +78,7 @@ class Settings(BaseSettings):
     def _absolute_home(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @cached_property
+    @property
     def may_send(self) -> bool:
         """Whether orders may leave: always in sim, paper and testnet; live only with ``AGENTWHERE_LIVE=yes``."""
         return self.profile is not Profile.LIVE or self.live == "yes"
