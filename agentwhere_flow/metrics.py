@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,15 @@ from agentwhere_core.performance.equity import daily_equity
 from agentwhere_core.performance.figures import figures_by_window
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import performance as store
-from agentwhere_store.performance import AgentFigures
+from agentwhere_store.performance import AgentFigures, Standing
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from agentwhere_flow.system import System
+
+BATCH = 1000
+"""Agents whose daily equity is held in memory at once."""
 
 
 @step("agent_metrics")
@@ -21,11 +27,24 @@ def update_metrics(system: System, now: datetime) -> Tally:
     """Bring the figures of all agents up to date, up to and including today; a position closed just now counts."""
     tally = Tally()
     with system.engine.begin() as conn:
-        snapshots = store.snapshot_equity(conn, now)
+        tally.details["equity_snapshots"] = store.snapshot_equity(conn, now)
     with system.engine.begin() as conn:
         tally.rows_in = store.count_agents_with_capital(conn)
         stale = store.stale_standings(conn, now)
-        books = store.agent_books(conn, [standing.agent_id for standing in stale], now)
+    ruined: list[str] = []
+    for first in range(0, len(stale), BATCH):
+        with system.engine.begin() as conn:
+            ruined += _bring_up_to_date(conn, stale[first : first + BATCH], now)
+    with system.engine.begin() as conn:
+        tally.table = [_row(agent) for agent in store.best_agents(conn)]
+    tally.rows_out = len(stale)
+    tally.details["lost_everything"] = ruined
+    return tally
+
+
+def _bring_up_to_date(conn: Connection, stale: Sequence[Standing], now: datetime) -> list[str]:
+    """Compute and write the figures of some agents; return which of them lost everything, and when."""
+    books = store.agent_books(conn, [standing.agent_id for standing in stale], now)
     today = now.astimezone(UTC).date()
     found, ruined = [], []
     for standing in stale:
@@ -34,12 +53,8 @@ def update_metrics(system: System, now: datetime) -> Tally:
             ruined.append(f"{standing.name} on {series.ruined_on}")
         windows = figures_by_window(series.returns)
         found.append(AgentFigures(standing, tuple(windows.values())))
-    with system.engine.begin() as conn:
-        store.save_metrics(conn, found, now)
-        tally.table = [_row(agent) for agent in store.best_agents(conn)]
-    tally.rows_out = len(found)
-    tally.details |= {"equity_snapshots": snapshots, "lost_everything": ruined}
-    return tally
+    store.save_metrics(conn, found, now)
+    return ruined
 
 
 def _row(agent: dict[str, Any]) -> dict[str, Any]:
