@@ -10,11 +10,26 @@ from typing import TYPE_CHECKING
 from agentwhere_app import probes
 from agentwhere_app.children import ChildSpec
 from agentwhere_app.home import HOST, REPOSITORY
+from agentwhere_core.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentwhere_flow.settings import Settings
 
 WORKSPACE = REPOSITORY / "workspace.yaml"
+
+
+def check_workspace() -> None:
+    """Make sure that Dagster can be told where the code is.
+
+    Raises
+    ------
+    ConfigurationError
+        If this is not a checkout of the repository.
+    """
+    if not WORKSPACE.exists():
+        raise ConfigurationError(
+            f"{WORKSPACE} is missing: run `up` from a checkout of the repository"
+        )
 
 
 def has_simulator(settings: Settings) -> bool:

@@ -17,9 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from agentwhere_app import services
 from agentwhere_app.children import Child, ChildSpec
-from agentwhere_core.domain.errors import AgentWhereError, ConfigurationError
+from agentwhere_core.domain.errors import AgentWhereError
 
 if TYPE_CHECKING:
     from agentwhere_flow.settings import Settings
@@ -170,12 +169,3 @@ class Supervisor:
 
 def _stop_rank(child: Child) -> int:
     return child.spec.stop_rank
-
-
-def start_order(settings: Settings) -> list[ChildSpec]:
-    """Return Dagster's processes in the order of their start."""
-    if not services.WORKSPACE.exists():
-        raise ConfigurationError(
-            f"{services.WORKSPACE} is missing: run `up` from a checkout of the repository"
-        )
-    return [services.code_server(settings), services.webserver(settings), services.daemon(settings)]

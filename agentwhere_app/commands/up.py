@@ -129,7 +129,6 @@ def _start(supervisor: Supervisor, *, as_json: bool) -> None:
     """Bring everything up in the order of need, and say where it is."""
     from agentwhere_app import services
     from agentwhere_app.home import record_running
-    from agentwhere_app.supervisor import start_order
     from agentwhere_flow.system import System
 
     settings = supervisor.settings
@@ -139,12 +138,17 @@ def _start(supervisor: Supervisor, *, as_json: bool) -> None:
     try:
         _set_up(system)
         say("starting Dagster")
-        dagster = [supervisor.launch(spec) for spec in start_order(settings)]
+        services.check_workspace()
+        code_server = supervisor.launch(services.code_server(settings))
+        webserver = supervisor.launch(services.webserver(settings))
         if simulator is not None:
             supervisor.await_ready(simulator)
             _create_demo(system)
-        for child in dagster:
-            supervisor.await_ready(child)
+        # A daemon that finds no code server fails its first ticks.
+        supervisor.await_ready(code_server)
+        daemon = supervisor.launch(services.daemon(settings))
+        supervisor.await_ready(webserver)
+        supervisor.await_ready(daemon)
         running = _running(settings)
         record_running(settings.home, running)
         _announce(settings, running, as_json=as_json)
