@@ -193,9 +193,8 @@ def _place(system: System, held: Lease, entry: _Entry, now: datetime) -> _Outcom
         return _enter(desk, entry, entry.market, entry.quote, now)
     except AgentWhereError as error:
         # Nothing was sent, or the order is recorded as UNKNOWN: the next tick goes on from the ledger.
-        return _Outcome(
-            entry, None, None, f"{work.signal.token} for {entry.deployment.name}: {error}"
-        )
+        problem = f"{work.signal.token} for {entry.deployment.name}: {error}"
+        return _Outcome(entry, None, None, problem)
 
 
 def _enter(desk: Desk, entry: _Entry, market: Market, quote: Quote, now: datetime) -> _Outcome:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -137,25 +138,33 @@ def settle(
     While a kill switch is engaged, whichever, no entry of an earlier tick is sent: it is given up unsent, and planned
     anew where that switch does not stop it.
     """
-    executing = [venue for venue in system.venues if system.execution(venue) is not None]
+    executing = {
+        venue: at for venue in system.venues if (at := system.execution(venue)) is not None
+    }
     with system.engine.begin() as conn:
         doubtful = ledger.in_doubt(conn, executing)
         may_enter = engaged_switches(conn) == _NOTHING_STOPPED
-    settled: list[Order] = []
+    by_account: dict[UUID, list[ledger.InDoubt]] = defaultdict(list)
     for item in doubtful:
-        adapter = system.execution(item.submission.venue)
-        account = accounts.get(item.submission.account_id)
-        if adapter is None or account is None:
-            continue
+        by_account[item.submission.account_id].append(item)
+
+    def settle_account(account: VenueAccount) -> list[Order]:
+        desk = Desk(system, held, executing[account.venue], account)
+        settled: list[Order] = []
         try:
-            may_go = may_enter or all(order.reduce_only for order in item.orders)
-            settled += _resolve(Desk(system, held, adapter, account), item, may_send=may_go)
+            for item in by_account[account.id]:
+                may_go = may_enter or all(order.reduce_only for order in item.orders)
+                settled += _resolve(desk, item, may_send=may_go)
         except AgentWhereError as error:
+            # The rest of this account waits: where one question was not answered, the next would only take time.
             tally.problems.append(
-                f"an order of {account.venue} account {account.address} stays in doubt and blocks its token: "
-                f"{error}"
+                f"an order of {account.venue} account {account.address} stays in doubt and blocks its token: {error}"
             )
-    return settled
+        return settled
+
+    concerned = [accounts[account_id] for account_id in by_account if account_id in accounts]
+    with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
+        return [order for moved in pool.map(settle_account, concerned) for order in moved]
 
 
 def refresh(desk: Desk, order: Order) -> Order:
@@ -334,9 +343,8 @@ def _mark_unknown(system: System, doubtful: Sequence[Order]) -> list[Order]:
 
 def _is_doubtful(order: Order) -> bool:
     """Tell whether an order must be looked up; one that fills or ends at once must not rest either."""
-    if order.state in IN_DOUBT:
-        return True
-    return not is_final(order.state) and order.purpose in {OrderPurpose.ENTRY, OrderPurpose.EXIT}
+    ends_at_once = order.purpose in {OrderPurpose.ENTRY, OrderPurpose.EXIT}
+    return order.state in IN_DOUBT or (ends_at_once and not is_final(order.state))
 
 
 def _require_permission(system: System) -> None:
