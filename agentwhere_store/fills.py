@@ -26,6 +26,9 @@ from agentwhere_store.tables.trading import (
     venue_accounts,
 )
 
+# A statement takes at most 65,535 values, and a fill has twenty.
+_FILLS_AT_ONCE = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class WatchedAccount:
@@ -108,6 +111,20 @@ def insert_fills(
     """Store fills that are not known yet, linked to our orders; return the tokens that they concern."""
     if not new:
         return frozenset()
+    tokens: set[str] = set()
+    for start in range(0, len(new), _FILLS_AT_ONCE):
+        tokens |= _insert_fills(conn, account_id, new[start : start + _FILLS_AT_ONCE], now)
+    conn.execute(
+        update(venue_accounts)
+        .where(venue_accounts.c.id == account_id)
+        .values(fills_since=max(fill.at for fill in new))
+    )
+    return frozenset(tokens)
+
+
+def _insert_fills(
+    conn: Connection, account_id: UUID, new: Sequence[Fill], now: datetime
+) -> set[str]:
     ours = conn.execute(
         select(orders.c.id, orders.c.client_id, orders.c.venue_order_id).where(
             orders.c.account_id == account_id,
@@ -149,13 +166,7 @@ def insert_fills(
             index_elements=["venue", "account_id", "fill_id"]
         ).returning(fills.c.token_symbol)
     ).scalars()
-    tokens = frozenset(fresh)
-    conn.execute(
-        update(venue_accounts)
-        .where(venue_accounts.c.id == account_id)
-        .values(fills_since=max(fill.at for fill in new))
-    )
-    return tokens
+    return set(fresh)
 
 
 def insert_cash_flows(

@@ -30,6 +30,7 @@ from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import (
     Deployment,
+    Fill,
     Order,
     OrderReport,
     PolicyDecision,
@@ -38,6 +39,7 @@ from agentwhere_core.domain.trade import (
 )
 from agentwhere_core.execution.client_ids import client_id, entry_key
 from agentwhere_store import agents as agent_store
+from agentwhere_store import fills as fill_store
 from agentwhere_store import orders as store
 from agentwhere_store import routing as routing_store
 from agentwhere_store import signals as signal_store
@@ -454,3 +456,33 @@ def test_a_stop_that_rests_is_not_in_doubt(book: Book, engine: Engine) -> None:
         set_state(conn, entry, OrderState.FILLED, filled="0.5")
         set_state(conn, stop, OrderState.ACKED)
         assert store.in_doubt(conn, [Venue.HYPERLIQUID]) == []
+
+
+def test_a_history_of_many_fills_is_stored_at_once_and_only_once(
+    book: Book, engine: Engine
+) -> None:
+    """A statement takes 65,535 values; the first look at a busy account brings more."""
+    fills = [
+        Fill(
+            venue=Venue.HYPERLIQUID,
+            account_id=book.account.id,
+            fill_id=str(number),
+            venue_order_id="1",
+            client_id=None,
+            token="BTC" if number % 2 else "ETH",
+            market_name="BTC" if number % 2 else "ETH",
+            side=OrderSide.BUY,
+            size=Decimal(1),
+            price=Decimal(100),
+            fee_usd=Decimal(0),
+            closed_pnl_usd=Decimal(0),
+            at=NOW + timedelta(seconds=number),
+            is_liquidation=False,
+            raw={},
+        )
+        for number in range(4000)
+    ]
+    with engine.begin() as conn:
+        assert fill_store.insert_fills(conn, book.account.id, fills, NOW) == {"BTC", "ETH"}
+        assert fill_store.insert_fills(conn, book.account.id, fills, NOW) == frozenset()
+        assert len(fill_store.fills_in(conn, book.account.id, "BTC")) == 2000
