@@ -54,9 +54,8 @@ def route(
     as_json: Json = False,
 ) -> None:
     """Show where a trade in a token would go now, and why. Nothing is traded or recorded."""
-    from agentwhere_flow.routing import explain_route
-
     from agentwhere_app.session import open_system
+    from agentwhere_flow.routing import explain_route
 
     with open_system(simulator=True) as system:
         decision = explain_route(system, system.clock(), token)
