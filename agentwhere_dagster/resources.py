@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from agentwhere_core.domain.enums import Venue
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
+
+
+_loading = threading.Lock()
 
 
 class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -27,6 +31,7 @@ class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[AgentWhere]:
         """Serve one run or one tick, then give back connections."""
+        _load_in_one_thread()
         self._run_id = context.run.run_id if context.run is not None else None
         try:
             yield self
@@ -53,3 +58,22 @@ class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self._opened is None:
             self._opened = System(Settings(), run_id=self._run_id)
         return self._opened
+
+
+def _load_in_one_thread() -> None:
+    """Load what every tick and run needs, in one thread at a time.
+
+    The code server evaluates sensors in parallel threads. When two of them are the first to import modules that import
+    each other, each can hold what the other waits for, and Python ends one of them with a deadlock error.
+    """
+    from importlib import import_module
+
+    with _loading:
+        for module in (
+            "agentwhere_store.engine",
+            "agentwhere_store.operations",
+            "agentwhere_flow.system",
+            "agentwhere_flow.triggers",
+            "agentwhere_flow.alerts",
+        ):
+            import_module(module)

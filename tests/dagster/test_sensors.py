@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -195,3 +199,39 @@ def close_a_position(
                 "now": now,
             },
         )
+
+
+def test_the_first_ticks_of_all_sensors_may_come_at_once(database_url: str, tmp_path: Path) -> None:
+    """The code server evaluates sensors in threads; what they import is loaded by one thread at a time."""
+    program = """
+import threading
+import dagster as dg
+from agentwhere_dagster.definitions import defs
+repository = defs.get_repository_def()
+start, told = threading.Barrier(4), []
+def tick(name):
+    with dg.DagsterInstance.ephemeral() as instance:
+        start.wait()
+        try:
+            with dg.build_sensor_context(
+                instance=instance, repository_def=repository, resources=defs.resources
+            ) as context:
+                repository.get_sensor_def(name).evaluate_tick(context)
+        except BaseException as error:
+            told.append(repr(error))
+names = ("new_signals", "closed_positions", "first_pass", "stale_markets")
+threads = [threading.Thread(target=tick, args=(name,)) for name in names]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(told)
+"""
+    for _ in range(3):
+        answer = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "DATABASE_URL": database_url, "AGENTWHERE_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert answer.stdout.strip() == "[]"
