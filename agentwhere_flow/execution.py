@@ -99,7 +99,10 @@ def execute_orders(system: System, now: datetime) -> Tally:
 def _read_entries(
     system: System, now: datetime, deployments: Mapping[UUID, Deployment], tally: Tally
 ) -> list[_Entry]:
-    """Return the entries to place now, with market, quote and account; kill switches and pauses hold theirs back."""
+    """Return the entries to place now, with market, quote and account; kill switches and pauses hold theirs back.
+
+    Expired ones are among them, for their end to be recorded.
+    """
     with system.engine.begin() as conn:
         work = order_store.unplaced_entries(conn, now)
         switches = routing_store.engaged_switches(conn)
@@ -109,12 +112,13 @@ def _read_entries(
             for market in market_store.markets(conn, tokens=tokens)
         }
     tally.rows_in = len(work)
-    if not system.settings.may_send:
-        tally.refuse(Reason.LIVE_TRADING_OFF, len(work))
-        return []
     allowed = []
     for item in work:
-        if item.is_stopped(switches):
+        if item.signal.expires_at <= now:
+            allowed.append(item)
+        elif not system.settings.may_send:
+            tally.refuse(Reason.LIVE_TRADING_OFF)
+        elif item.is_stopped(switches):
             tally.refuse(Reason.KILL_SWITCH)
         elif deployments[item.deployment_id].status is not DeploymentStatus.ACTIVE:
             tally.refuse(Reason.DEPLOYMENT_INACTIVE)
@@ -177,6 +181,8 @@ def _place_all(
 def _place(system: System, held: Lease, entry: _Entry, now: datetime) -> _Outcome:
     """Place one entry, or record why it cannot be placed."""
     work = entry.work
+    if work.signal.expires_at <= now:
+        return _decline(system, held, entry, Reason.SIGNAL_EXPIRED)
     adapter = system.execution(work.venue)
     if adapter is None:
         return _decline(system, held, entry, Reason.EXECUTION_NOT_AVAILABLE)

@@ -95,10 +95,14 @@ def route_signals(system: System, now: datetime) -> Tally:
         world = _read_world(system, conn, {item.signal.token for item in work}, now)
         by_id = {item.id: item for item in agent_store.deployments(conn)}
     tally.rows_in = len(work)
-    concerned = {item.decision.deployment_id for item in work}
+    concerned = {item.decision.deployment_id for item in work if item.signal.expires_at > now}
     accounts = [a for id_ in concerned for a in by_id[id_].accounts if a.is_enabled]
     funds, unread = _read_funds(system, world, accounts, now, tally)
-    ready = [item for item in work if item.decision.deployment_id not in unread]
+    ready = [
+        item
+        for item in work
+        if item.decision.deployment_id not in unread or item.signal.expires_at <= now
+    ]
     began = time.perf_counter()
     routed = []
     for item in ready:
@@ -238,6 +242,7 @@ def _decide(
             margin_usd=margin_usd,
             leverage=work.decision.leverage,
             requested_venue=signal.venue,
+            expires_at=signal.expires_at,
         ),
         world.config_for(signal.agent_id),
         world.views(

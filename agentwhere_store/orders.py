@@ -33,7 +33,7 @@ from agentwhere_core.domain.trade import Order, OrderReport, Submission
 from agentwhere_core.execution.orders import move, reported_state
 from agentwhere_store.leases import Lease
 from agentwhere_store.routing import KillSwitches, signal_from_row
-from agentwhere_store.rows import json_safe
+from agentwhere_store.rows import EXPIRY_LOOK_BACK, json_safe
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import leases
 from agentwhere_store.tables.trading import (
@@ -339,7 +339,7 @@ def in_doubt(conn: Connection, venues: Collection[Venue]) -> list[InDoubt]:
 
 
 def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> list[EntryWork]:
-    """Return routed, unexpired signals that still need an entry order.
+    """Return routed signals that still need an entry order, or the record of their end where they expired lately.
 
     That is: no order yet, or only attempts that provably left nothing at the venue and may be repeated. The protection
     that was sent with an attempt must have ended too, or it would meet the protection of the next one.
@@ -377,7 +377,7 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
             ),
         )
         .where(
-            signals.c.expires_at > now,
+            signals.c.expires_at > now - EXPIRY_LOOK_BACK,
             venue_routing_history.c.selected_venue.is_not(None),
             ~exists().where(same, or_(and_(is_entry, ~repeatable), is_unsettled)),
         )

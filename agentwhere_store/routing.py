@@ -18,7 +18,7 @@ from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import PolicyDecision, RoutingConfig, RoutingDecision
 from agentwhere_store.bulk import insert_many_ignoring_known
-from agentwhere_store.rows import json_safe
+from agentwhere_store.rows import EXPIRY_LOOK_BACK, json_safe
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import kill_switches
 from agentwhere_store.tables.trading import (
@@ -132,7 +132,10 @@ def signal_from_row(row: Any) -> Signal:
 
 
 def unrouted(conn: Connection, now: datetime, limit: int = 20_000) -> list[RoutingWork]:
-    """Return unexpired signals × deployments that passed policy and have no routing decision, oldest first."""
+    """Return signals × deployments that passed policy and have no routing decision, oldest first.
+
+    Signals that expired lately are among them, so that their end is on record.
+    """
     decided = exists().where(
         venue_routing_history.c.signal_id == policy_decisions.c.signal_id,
         venue_routing_history.c.deployment_id == policy_decisions.c.deployment_id,
@@ -148,7 +151,7 @@ def unrouted(conn: Connection, now: datetime, limit: int = 20_000) -> list[Routi
         )
         .join(policy_decisions, policy_decisions.c.signal_id == signals.c.id)
         .where(
-            signals.c.expires_at > now,
+            signals.c.expires_at > now - EXPIRY_LOOK_BACK,
             policy_decisions.c.outcome != PolicyOutcome.REFUSED.value,
             ~decided,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -11,6 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.postgresql import insert
+
+# How long after its expiry a signal is still looked at, so that its end is put on record.
+EXPIRY_LOOK_BACK = timedelta(days=7)
 
 
 def json_safe(value: Any) -> Any:

@@ -18,7 +18,7 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.what.signals import SignalRefusal
 from agentwhere_store.routing import signal_from_row
-from agentwhere_store.rows import insert_ignoring_known, json_safe
+from agentwhere_store.rows import EXPIRY_LOOK_BACK, insert_ignoring_known, json_safe
 from agentwhere_store.tables.ideas import agents, signal_refusals, signals
 from agentwhere_store.tables.trading import (
     deployments,
@@ -155,17 +155,25 @@ def spent_budget(conn: Connection, batch: str) -> dict[UUID, Decimal]:
 
 
 def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
-    """Return unexpired signals × active deployments of their agents that have no policy decision, oldest first."""
+    """Return signals × active deployments of their agents that have no policy decision, oldest first.
+
+    Signals that expired lately are among them, so that what became of them is decided and on record.
+    """
     decided = exists().where(
         policy_decisions.c.signal_id == signals.c.id,
         policy_decisions.c.deployment_id == deployments.c.id,
     )
-    alive = signals.c.expires_at > now
-    by_id = {row.id: signal_from_row(row) for row in conn.execute(select(signals).where(alive))}
+    recent = signals.c.expires_at > now - EXPIRY_LOOK_BACK
+    by_id = {row.id: signal_from_row(row) for row in conn.execute(select(signals).where(recent))}
     pairs = conn.execute(
         select(signals.c.id, deployments.c.id)
         .join(deployments, deployments.c.agent_id == signals.c.agent_id)
-        .where(alive, deployments.c.status == DeploymentStatus.ACTIVE.value, ~decided)
+        .where(
+            recent,
+            deployments.c.status == DeploymentStatus.ACTIVE.value,
+            deployments.c.created_at < signals.c.expires_at,
+            ~decided,
+        )
         .order_by(signals.c.id, deployments.c.id)
     )
     return [

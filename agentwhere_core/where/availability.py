@@ -46,6 +46,8 @@ class RouteRequest:
         The signal's venue; ``MULTI`` leaves the choice to the router.
     holding_h
         Expected holding time in hours, for the funding term of the cost.
+    expires_at
+        Until when the trade may be made; None if there is no limit.
     """
 
     token: str
@@ -54,6 +56,7 @@ class RouteRequest:
     leverage: Decimal
     requested_venue: Venue = Venue.MULTI
     holding_h: Decimal = DEFAULT_HOLDING_H
+    expires_at: datetime | None = None
 
     @property
     def notional_usd(self) -> Decimal:

@@ -50,6 +50,8 @@ def route(
     ConfigurationError
         If the configuration names a strategy that this version does not have.
     """
+    if request.expires_at is not None and now >= request.expires_at:
+        return _too_late(request, config, views, now)
     if request.requested_venue is not Venue.MULTI:
         return _go_where_named(request, config, views, now)
     priority = config.priority_for(request.token)
@@ -104,6 +106,7 @@ def replay(inputs: Mapping[str, Any]) -> RoutingDecision:
             leverage=Decimal(request["leverage"]),
             requested_venue=Venue(request["requested_venue"]),
             holding_h=Decimal(request["holding_h"]),
+            expires_at=_moment(request["expires_at"]),
         ),
         RoutingConfig(
             venue_priority=tuple(Venue(name) for name in config["priority"]),
@@ -176,6 +179,24 @@ def _comparable(views: Mapping[Venue, VenueView], now: datetime) -> list[Market]
     ]
 
 
+def _too_late(
+    request: RouteRequest,
+    config: RoutingConfig,
+    views: Mapping[Venue, VenueView],
+    now: datetime,
+) -> RoutingDecision:
+    return RoutingDecision(
+        requested_venue=request.requested_venue,
+        selected_venue=None,
+        reason=Reason.SIGNAL_EXPIRED,
+        story=f"the signal expired at {request.expires_at:%Y-%m-%d %H:%M} UTC, before a venue was chosen",
+        checked=(),
+        strategy=config.routing_strategy,
+        config_version=config.version,
+        inputs=_inputs(request, config, views, now),
+    )
+
+
 def _go_where_named(
     request: RouteRequest,
     config: RoutingConfig,
@@ -227,6 +248,7 @@ def _inputs(
             "leverage": str(request.leverage),
             "requested_venue": request.requested_venue.value,
             "holding_h": str(request.holding_h),
+            "expires_at": _moment_told(request.expires_at),
         },
         "config": {
             "version": config.version,
@@ -274,7 +296,7 @@ def _market_told(market: Market) -> dict[str, Any]:
         "volume_24h_usd": _text(market.volume_24h_usd),
         "funding_hourly": _text(market.funding_hourly),
         "is_open": market.is_open,
-        "opens_at": None if market.opens_at is None else market.opens_at.isoformat(),
+        "opens_at": _moment_told(market.opens_at),
         "last_synced": market.last_synced.isoformat(),
     }
 
@@ -323,9 +345,17 @@ def _market(venue: Venue, token: str, told: Mapping[str, Any]) -> Market:
         funding_hourly=_decimal(told["funding_hourly"]),
         change_24h=None,
         is_open=told["is_open"],
-        opens_at=None if told["opens_at"] is None else datetime.fromisoformat(told["opens_at"]),
+        opens_at=_moment(told["opens_at"]),
         last_synced=datetime.fromisoformat(told["last_synced"]),
     )
+
+
+def _moment_told(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -27,8 +27,9 @@ def place_signal(
     stop_loss_pct: str | None = "5",
     take_profit_pct: str | None = "10",
     max_holding_h: str | None = None,
+    route: bool = True,
 ) -> Signal:
-    """Give one deployment a signal that passed its policy, and route it."""
+    """Give one deployment a signal that passed its policy, and route it unless ``route`` is False."""
     now = utc_now()
     with system.engine.begin() as conn:
         found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
@@ -61,7 +62,8 @@ def place_signal(
             reasons=(),
         )
         signal_store.save_policy_decisions(conn, [decision], now)
-    route_signals(system, now)
+    if route:
+        route_signals(system, now)
     return signal
 
 
