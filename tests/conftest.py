@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -29,6 +30,11 @@ TEMPLATE = "agentwhere_template"
 Administration = psycopg.Connection[tuple[Any, ...]]
 ROOM_BYTES = 2 * 1024**3
 SETTINGS = ("AGENTWHERE_", "DAGSTER_", "DATABASE_URL", "OPENAI_", "PG")
+
+# Speed is no promise of a test; and what fails for one must fail for all.
+hypothesis.settings.register_profile("everywhere", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "everywhere")
 
 
 def pytest_configure(config: pytest.Config) -> None:

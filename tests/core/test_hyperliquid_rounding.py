@@ -72,7 +72,7 @@ def venue() -> Iterator[Hyperliquid]:
         yield Hyperliquid(http, data_url="", trade_url="", is_mainnet=False)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(cases())
 def test_ten_thousand_random_entries_are_valid_or_refused(
     venue: Hyperliquid, asked: list[Case]
@@ -92,7 +92,7 @@ def test_ten_thousand_random_entries_are_valid_or_refused(
             assert units * min(price, limit) < 10 * 10**case.size_decimals, case
 
 
-@settings(max_examples=EXAMPLES // 4, deadline=None)
+@settings(max_examples=EXAMPLES // 4)
 @given(cases())
 def test_rounding_is_to_a_valid_neighbour_and_repeatable(asked: list[Case]) -> None:
     for case in asked:
@@ -104,7 +104,7 @@ def test_rounding_is_to_a_valid_neighbour_and_repeatable(asked: list[Case]) -> N
         assert abs(rounded - case.price) <= max(abs(below - case.price), abs(above - case.price))
 
 
-@settings(max_examples=EXAMPLES // 4, deadline=None)
+@settings(max_examples=EXAMPLES // 4)
 @given(cases())
 def test_a_limit_never_goes_beyond_its_bound(asked: list[Case]) -> None:
     for case in asked:
@@ -116,7 +116,7 @@ def test_a_limit_never_goes_beyond_its_bound(asked: list[Case]) -> None:
         assert rules.limit_price(OrderSide.SELL, *arguments) >= case.price * (1 - slippage), case
 
 
-@settings(max_examples=EXAMPLES // 4, deadline=None)
+@settings(max_examples=EXAMPLES // 4)
 @given(cases())
 def test_numbers_are_written_as_the_official_sdk_writes_them(asked: list[Case]) -> None:
     for case in asked:

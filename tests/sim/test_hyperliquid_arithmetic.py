@@ -52,7 +52,7 @@ def test_written_numbers_read_back_equal_and_always_show_a_decimal(number: Decim
     assert "E" not in written
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sequence=trades)
 def test_a_position_is_the_sum_of_its_fills_and_no_dollar_appears(
     sequence: list[tuple[bool, int, int]],
