@@ -48,6 +48,7 @@ from agentwhere_store.embedded.record import (
 
 DATABASE = "agentwhere"
 SERVICE = "embedded PostgreSQL"
+PORT_PATIENCE_S = 2.0
 STARTS_ALLOWED = 3
 
 
@@ -345,7 +346,7 @@ class EmbeddedPostgres:
         account = server_account(self._home, data)
         if record is None:
             record = new_record(self._folder, account, durable=self._durable)
-        elif not is_free(record.port) and not guardian.server_processes(record.marker):
+        elif _is_taken_by_another(record):
             record = replace(record, port=free_port())
         record = replace(record, durable=self._durable)
         save_record(self._folder, record)
@@ -357,6 +358,20 @@ class EmbeddedPostgres:
         with suppress(OSError):
             return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-12:])
         return "(no log)"
+
+
+def _is_taken_by_another(record: ServerRecord) -> bool:
+    """Tell whether somebody else listens on the server's port.
+
+    A server that is just dying has no command line any more, and still its socket: it is given time to end, because
+    whoever knows the address must find the next server there.
+    """
+    deadline = time.monotonic() + PORT_PATIENCE_S
+    while not is_free(record.port) and not guardian.server_processes(record.marker):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _address(record: ServerRecord) -> ServerAddress:
