@@ -1,8 +1,8 @@
 """Thousands of rows at once: COPY into a temporary table, then one statement that works on it as a set.
 
 A statement per row costs its parsing, its planning and its share of the wire; an array per column costs the driver's
-work on every element. COPY costs neither: documents of some kB, and marks of a hundred thousand positions, are written
-in half the time; see docs/performance.md. For a handful of rows the temporary table costs more than it saves.
+work on every element. COPY costs neither: documents of some kB take about half the processor time; see
+docs/performance.md. For a handful of rows the temporary table costs more than it saves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from agentwhere_store.rows import insert_ignoring_known
 
 WORTH_A_COPY = 500
-"""Rows from which the temporary table pays for itself."""
+"""Rows from which a temporary table is made; chosen, not measured."""
 
 _NAME = "incoming_rows"
 

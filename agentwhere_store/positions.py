@@ -222,8 +222,7 @@ def _positions(
     return [_position(row) for row in rows]
 
 
-# A column for each of a Position's fields, in their order: by place, 100,000 rows are read in half the time that
-# names take.
+# A column for each of a Position's fields, in their order: by place, rows are read in half the time that names take.
 _FIELDS = [field.name for field in fields(Position)]
 _COLUMNS = [positions.c["token_symbol" if name == "token" else name] for name in _FIELDS]
 _WORDS: list[tuple[int, dict[str | None, StrEnum | None]]] = [

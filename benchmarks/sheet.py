@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from dataclasses import dataclass, field
 
 
@@ -28,8 +29,18 @@ class Sheet:
             *self.rows,
         ]
         load = f"load {self.load_before:.1f} before, {os.getloadavg()[0]:.1f} after"
-        machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {load}"
+        pace = f"adding up a million integers takes {yardstick() * 1e3:.0f} ms"
+        machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {load}, {pace}"
         return ["", *(f"| {' | '.join(row)} |" for row in table), "", machine]
+
+
+def yardstick() -> float:
+    """Return the seconds of a fixed piece of Python, so that sheets of a busy and an idle machine can be compared."""
+    began = time.perf_counter()
+    total = 0
+    for number in range(1_000_000):
+        total += number
+    return time.perf_counter() - began
 
 
 def per_second(count: int, seconds: float) -> str:
