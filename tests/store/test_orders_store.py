@@ -427,10 +427,13 @@ def test_an_entry_waits_until_the_protection_of_its_last_attempt_has_ended(
     book.plan(book.order(signal, attempt=2), book.order(signal, STOP, attempt=2))
 
 
-def test_an_expired_signal_is_not_placed(book: Book, engine: Engine) -> None:
+def test_a_signal_that_expired_lately_is_handed_out_for_its_end_to_be_recorded(
+    book: Book, engine: Engine
+) -> None:
     book.signal()
     with engine.begin() as conn:
-        assert store.unplaced_entries(conn, NOW + timedelta(hours=6)) == []
+        assert len(store.unplaced_entries(conn, NOW + timedelta(days=2))) == 1
+        assert store.unplaced_entries(conn, NOW + timedelta(days=8)) == []
 
 
 @pytest.mark.parametrize("state", LIVE)

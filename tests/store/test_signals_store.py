@@ -116,8 +116,8 @@ def test_each_active_deployment_decides_once_on_each_live_signal(
     stranger = agent("other")
     agent_store.create_agent(conn, stranger, FollowedSources(("pete",)), NOW)
     deploy(conn, stranger, "three")
-    live, dead = signal(desk.id), signal(desk.id, "ETH", ttl_h=1)
-    store.insert_signals(conn, [live, dead])
+    live = signal(desk.id)
+    store.insert_signals(conn, [live])
 
     later = NOW + timedelta(hours=2)
     work = store.undecided(conn, later)
@@ -129,6 +129,20 @@ def test_each_active_deployment_decides_once_on_each_live_signal(
     refused = decision(live.id, one, PolicyOutcome.REFUSED)
     assert store.save_policy_decisions(conn, [refused, decision(live.id, two)], NOW) == 1
     assert store.undecided(conn, later) == []
+
+
+def test_a_signal_that_expired_lately_is_decided_by_those_who_were_there_in_time(
+    conn: Connection, desk: Agent
+) -> None:
+    there = deploy(conn, desk, "there")
+    expired = signal(desk.id, ttl_h=1)
+    store.insert_signals(conn, [expired])
+    late = deployment(desk.id, "late")
+    agent_store.create_deployment(conn, late, NOW + timedelta(hours=2))
+
+    work = store.undecided(conn, NOW + timedelta(hours=3))
+    assert [(item.signal.id, item.deployment_id) for item in work] == [(expired.id, there)]
+    assert store.undecided(conn, NOW + timedelta(days=8)) == []
 
 
 def test_what_passed_counts_as_engaged_until_it_expires(conn: Connection, desk: Agent) -> None:
