@@ -17,13 +17,15 @@ from starlette.routing import Route
 from agentwhere_sim import posts
 from agentwhere_sim.faults import KINDS, SERVICES
 from agentwhere_sim.hyperliquid.ledger import Ledger, Order
-from agentwhere_sim.universe import hyperliquid_markets
+from agentwhere_sim.lighter.ledger import Ledger as LighterLedger
+from agentwhere_sim.universe import hyperliquid_markets, lighter_by_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
+    from agentwhere_sim.lighter.ledger import Order as LighterOrder
     from agentwhere_sim.world import World
 
 _HELP = {
@@ -31,7 +33,8 @@ _HELP = {
     "POST /control/prices": '{"BTC": "105000", "ETH": null}: pin canonical mids, null releases; GET shows pins',
     "POST /control/clock": '{"now": iso | null, "frozen": false} or {"advance_s": n}; null: real time',
     "POST /control/hours": '{"mode": "real" | "open", "markets": {"XAU": "closed" | "open" | null}}',
-    "POST /control/accounts": '{"venue": "HYPERLIQUID", "address": "0x...", "usdc": "10000"}: deposit',
+    "POST /control/accounts": '{"venue": "HYPERLIQUID" | "LIGHTER", "address": "0x...", "usdc": "10000"}: deposit; '
+    'LIGHTER takes and needs "api_key_index" and "public_key" once, and answers the account_index',
     "GET /control/orders": "?venue=HYPERLIQUID&address=0x...: every order the venue ever accepted; &all=1 adds refused",
     "POST /control/faults": '{"service", "kind", "count": n | null, "seconds", "match"}; GET lists, DELETE clears',
     "POST /control/posts": '{"account" | "feed", "text", "at"}: publish a post',
@@ -65,6 +68,7 @@ class _Desk:
     def __init__(self, world: World) -> None:
         self._world = world
         self._hyperliquid = Ledger(world.db)
+        self._lighter = LighterLedger(world.db)
 
     async def prices(self, request: Request) -> Response:
         """Pin and release prices."""
@@ -107,24 +111,46 @@ class _Desk:
     async def accounts(self, request: Request) -> Response:
         """Deposit into an account, opening it if need be."""
         wish = await request.json()
-        if wish["venue"] != "HYPERLIQUID":
-            raise ValueError(f"no accounts at {wish['venue']} yet; HYPERLIQUID has them")
         address = str(wish["address"]).lower()
         if not address.startswith("0x") or len(bytes.fromhex(address[2:])) != 20:
             raise ValueError(f"{address} is no address of 20 bytes")
-        self._hyperliquid.deposit(address, Decimal(str(wish["usdc"])), self._world.now_ms())
+        usdc = Decimal(str(wish["usdc"]))
+        if wish["venue"] == "LIGHTER":
+            return JSONResponse(self._fund_lighter(address, usdc, wish))
+        if wish["venue"] != "HYPERLIQUID":
+            raise ValueError(
+                f"no accounts at {wish['venue']} yet; HYPERLIQUID and LIGHTER have them"
+            )
+        self._hyperliquid.deposit(address, usdc, self._world.now_ms())
         return JSONResponse({"address": address, "usdc": str(self._hyperliquid.cash(address))})
+
+    def _fund_lighter(self, address: str, usdc: Decimal, wish: dict[str, Any]) -> dict[str, Any]:
+        account = self._lighter.deposit(address, usdc, self._world.now_ms())
+        if "api_key_index" in wish:
+            self._lighter.register_key(account, int(wish["api_key_index"]), str(wish["public_key"]))
+        usdc_now = str(self._lighter.collateral(account))
+        return {"address": address, "account_index": account, "usdc": usdc_now}
 
     async def orders(self, request: Request) -> Response:
         """List every order that a venue ever accepted."""
-        if request.query_params.get("venue", "HYPERLIQUID") != "HYPERLIQUID":
-            return JSONResponse({"orders": []})
         address = request.query_params.get("address")
+        show_all = "all" in request.query_params
+        venue = request.query_params.get("venue", "HYPERLIQUID")
+        if venue == "LIGHTER":
+            return JSONResponse({"orders": self._lighter_orders(address)})
+        if venue != "HYPERLIQUID":
+            return JSONResponse({"orders": []})
         orders = self._hyperliquid.orders(None if address is None else address.lower())
-        shown = [
-            order for order in orders if "all" in request.query_params or not _was_refused(order)
-        ]
+        shown = [order for order in orders if show_all or not _was_refused(order)]
         return JSONResponse({"orders": [_order(order) for order in shown]})
+
+    def _lighter_orders(self, account: str | None) -> list[dict[str, Any]]:
+        condition = "1" if account is None else "account_index = ?"
+        parameters = () if account is None else (int(account),)
+        return [
+            _plain(order) | {"coin": lighter_by_id()[order.market_id].symbol}
+            for order in self._lighter.orders(condition, *parameters)
+        ]
 
     async def posts(self, request: Request) -> Response:
         """Publish a post."""
@@ -186,8 +212,11 @@ def _was_refused(order: Order) -> bool:
 
 
 def _order(order: Order) -> dict[str, Any]:
-    row = {
+    return _plain(order) | {"coin": hyperliquid_markets()[order.asset].name}
+
+
+def _plain(order: Order | LighterOrder) -> dict[str, Any]:
+    return {
         name: str(value) if isinstance(value, Decimal) else value
         for name, value in asdict(order).items()
     }
-    return row | {"coin": hyperliquid_markets()[order.asset].name}

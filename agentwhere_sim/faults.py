@@ -4,21 +4,22 @@ A service calls ``gate`` before it handles a request and ``after`` with its repl
 handler. A gate either returns (perhaps late), or raises ``FaultReply`` (answer this instead) or ``Dropped`` (close the
 connection without a word); the application turns both into what the client sees.
 
-=============  ==========================================================================================
-kind           what the client meets
-=============  ==========================================================================================
-reject         a definite refusal in the service's own form; nothing was handled
-429            too many requests, with ``retry-after``; nothing was handled
-5xx            502; nothing was handled
-slow           a right answer, ``seconds`` late
-drop_before    the connection closes; nothing was handled
-drop_after     the request is handled, then the connection closes
-hang_before    silence for ``seconds``, then the connection closes; nothing was handled
-hang_after     the request is handled at once, the answer held back for ``seconds``
-duplicate      the request is handled twice; the client sees the second answer
-malformed      the request is handled, the answer is cut in the middle
-down           the connection closes; until the fault is deleted unless ``count`` says otherwise
-=============  ==========================================================================================
+=============== =========================================================================================
+kind            what the client meets
+=============== =========================================================================================
+reject          a definite refusal in the service's own form; nothing was handled
+429             too many requests, with ``retry-after``; nothing was handled
+5xx             502; nothing was handled
+slow            a right answer, ``seconds`` late
+drop_before     the connection closes; nothing was handled
+drop_after      the request is handled, then the connection closes
+hang_before     silence for ``seconds``, then the connection closes; nothing was handled
+hang_after      the request is handled at once, the answer held back for ``seconds``
+duplicate       the request is handled twice; the client sees the second answer
+malformed       the request is handled, the answer is cut in the middle
+down            the connection closes; until the fault is deleted unless ``count`` says otherwise
+sequencer_drop  lighter only: the transaction is accepted, and then never happens
+=============== =========================================================================================
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ KINDS = (
     "duplicate",
     "malformed",
     "down",
+    "sequencer_drop",
 )
 _BEFORE = ("reject", "429", "5xx", "slow", "drop_before", "hang_before", "down")
 _AFTER = ("drop_after", "hang_after", "malformed")
@@ -170,6 +172,10 @@ class Faults:
         return Response(
             body[: len(body) // 2], response.status_code, media_type=response.media_type
         )
+
+    def suffers(self, service: str, kind: str, content: str) -> bool:
+        """Tell whether a fault that only the service itself can act out is due, and count it as fired."""
+        return self._take(service, (kind,), content) is not None
 
     def guard(
         self,

@@ -180,6 +180,12 @@ def lighter_markets() -> tuple[LighterMarket, ...]:
     )
 
 
+@cache
+def lighter_by_id() -> Mapping[int, LighterMarket]:
+    """Give Lighter's markets by their ids."""
+    return {market.market_id: market for market in lighter_markets()}
+
+
 def _rows(name: str) -> list[dict[str, str]]:
     text = files("agentwhere_sim").joinpath("data", name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

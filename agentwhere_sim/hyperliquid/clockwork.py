@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentwhere_sim import perps
 from agentwhere_sim.hyperliquid import fills, rules
 from agentwhere_sim.hyperliquid.engine import crossed
 from agentwhere_sim.hyperliquid.ledger import OPEN, Order
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from agentwhere_sim.hyperliquid.margin import Holding, Margins
     from agentwhere_sim.world import World
 
-_HOUR_MS = 3_600_000
-_FINEST_STEP_MS = 5_000
-_MOST_SAMPLES = 500
 _LAST_LOOK = "hl_last_look_ms"
 
 
@@ -49,19 +47,11 @@ class Clockwork:
             return
         with self._ledger.db.transaction():
             if at_stake is not None:
-                for instant in self._instants(now_ms):
+                remembered = self._ledger.db.get(_LAST_LOOK)
+                last_ms = now_ms if remembered is None else int(remembered)
+                for instant in perps.instants(last_ms, now_ms):
                     self._happen(instant)
             self._ledger.db.put(_LAST_LOOK, str(now_ms))
-
-    def _instants(self, now_ms: int) -> list[int]:
-        remembered = self._ledger.db.get(_LAST_LOOK)
-        last_ms = now_ms if remembered is None else int(remembered)
-        if last_ms >= now_ms:
-            return [now_ms]
-        step = max(_FINEST_STEP_MS, (now_ms - last_ms) // _MOST_SAMPLES)
-        samples = range(last_ms + step, now_ms, step)
-        hours = range((last_ms // _HOUR_MS + 1) * _HOUR_MS, now_ms + 1, _HOUR_MS)
-        return sorted({*samples, *hours, now_ms})
 
     def _happen(self, at_ms: int) -> None:
         self._cancel_as_scheduled(at_ms)
@@ -74,7 +64,7 @@ class Clockwork:
             else:
                 self._try_resting(current, at_ms)
         last_funded = int(self._ledger.db.get("hl_last_funding_ms") or 0)
-        if at_ms % _HOUR_MS == 0 and at_ms > last_funded:
+        if at_ms % perps.HOUR_MS == 0 and at_ms > last_funded:
             self._pay_funding(at_ms)
             self._ledger.db.put("hl_last_funding_ms", str(at_ms))
         for address in {position.address for position in self._ledger.positions()}:

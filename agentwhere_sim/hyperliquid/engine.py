@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from agentwhere_sim import perps
 from agentwhere_sim.hyperliquid import fills, rules
 from agentwhere_sim.hyperliquid.ledger import OPEN, WAITING, Order
 from agentwhere_sim.universe import hyperliquid_markets
@@ -84,16 +85,10 @@ class Engine:
     def take(self, order: Order, at_ms: int, *, limit: Decimal) -> list[tuple[Decimal, Decimal]]:
         """Walk the book with an order up to a price limit; give (price, size) of each execution."""
         market = hyperliquid_markets()[order.asset]
-        left = fills.reducible(self._ledger, order)
-        executed = []
-        for level in self._quotes.book(market, at_ms).opposite(is_buy=order.is_buy):
-            beyond = level.price > limit if order.is_buy else level.price < limit
-            if beyond or left <= 0:
-                break
-            size = min(level.size, left)
-            executed.append((level.price, size))
-            left -= size
-        return executed
+        offered = self._quotes.book(market, at_ms).opposite(is_buy=order.is_buy)
+        levels = ((level.price, level.size) for level in offered)
+        wanted = fills.reducible(self._ledger, order)
+        return perps.walk(levels, wanted, limit, is_buy=order.is_buy)
 
     def fill(
         self,
@@ -253,10 +248,9 @@ class Engine:
 
 def crossed(order: Order, mark: Decimal) -> bool:
     """Tell whether a mark price fires a trigger: take profits from the far side, stops from the near side."""
-    if order.trigger_px is None:
-        return False
-    fires_above = order.is_buy == (order.tpsl == "sl")
-    return mark >= order.trigger_px if fires_above else mark <= order.trigger_px
+    return order.trigger_px is not None and perps.fires(
+        order.trigger_px, mark, is_buy=order.is_buy, is_stop=order.tpsl == "sl"
+    )
 
 
 def _filled(order: Order, executed: Sequence[tuple[Decimal, Decimal]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from agentwhere_sim import perps
 from agentwhere_sim.hyperliquid import rules
 from agentwhere_sim.hyperliquid.ledger import OPEN, Fill
 
@@ -85,22 +86,13 @@ def reducible(ledger: Ledger, order: Order) -> Decimal:
 
 
 def _move(position: Position, change: Decimal, price: Decimal) -> Decimal:
-    before, after = position.szi, position.szi + change
-    if before == 0:
-        position.funding_open = position.funding_change = _ZERO
-    if before == 0 or (before > 0) == (change > 0):
-        cost = abs(before) * position.entry_px + abs(change) * price
-        position.szi, position.entry_px = after, cost / abs(after)
-        position.funding_change = _ZERO
-        return _ZERO
-    closed = min(abs(change), abs(before))
-    pnl = closed * (price - position.entry_px) * (1 if before > 0 else -1)
-    if after == 0 or (after > 0) != (before > 0):
-        position.entry_px = price if after != 0 else _ZERO
+    before = position.szi
+    moved = perps.move(before, position.entry_px, change, price)
+    position.szi, position.entry_px = moved.held, moved.entry_px
+    if before == 0 or moved.held == 0 or (moved.held > 0) != (before > 0):
         position.funding_open = _ZERO
-    position.szi = after
     position.funding_change = _ZERO
-    return rules.usd(pnl)
+    return rules.usd(moved.pnl) if moved.pnl else _ZERO
 
 
 def _direction(before: Decimal, after: Decimal) -> str:

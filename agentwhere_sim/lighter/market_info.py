@@ -1,22 +1,23 @@
-"""Simulated Lighter, the reading side: markets, their details, their order books.
+"""What anyone may ask: markets, their details, their order books.
 
 Shapes as the public REST endpoints answer (recorded May 2026). Books are built afresh round the mid at every instant.
 """
 
 from __future__ import annotations
 
-import random
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from agentwhere_sim.lighter.book import step
+from agentwhere_sim.lighter.refusals import invalid
 from agentwhere_sim.universe import lighter_markets
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from agentwhere_sim.lighter.book import Quotes
     from agentwhere_sim.universe import LighterMarket
     from agentwhere_sim.world import World
 
@@ -27,8 +28,6 @@ _QUOTE_LIMIT = "281474976.710655"
 _QUOTE_DECIMALS = 6
 _LIQUIDATION_FEE = "1.0000"
 _FIRST_ASK, _FIRST_BID = 281_474_976_710_656, 562_949_953_421_311
-_INVALID = 20001
-_HALF_SPREADS_BPS = ((10**9, "0.1"), (10**8, "0.4"), (10**7, "1"), (0, "3"))
 _CONFIG = {
     "market_margin_mode": 0,
     "insurance_fund_account_index": 281474976710655,
@@ -41,77 +40,25 @@ _CONFIG = {
 }
 
 
-def routes(world: World) -> list[Route]:
-    """Give the routes below ``/lighter``."""
-    service = _Service(world)
-    guard = world.faults.guard
-    return [
-        Route("/api/v1/orderBooks", guard("lighter", service.order_books)),
-        Route("/api/v1/orderBookDetails", guard("lighter", service.order_book_details)),
-        Route("/api/v1/orderBookOrders", guard("lighter", service.order_book_orders)),
-    ]
+class MarketInfo:
+    """Answer what the venue says of its markets."""
 
-
-class Quotes:
-    """Answer what a Lighter market quotes."""
-
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, quotes: Quotes) -> None:
         self._world = world
-
-    def mid(self, market: LighterMarket, at_ms: int) -> Decimal:
-        """Give the mid of an instant in units of the venue's symbol."""
-        symbol = market.underlying.symbol
-        basis = self._world.prices.basis("lighter", symbol, at_ms, 2.0)
-        return self._world.prices.mid(symbol, at_ms) * market.multiplier * basis
-
-    def top(self, market: LighterMarket, at_ms: int) -> tuple[Decimal, Decimal]:
-        """Give best bid and best ask."""
-        mid, tick = self.mid(market, at_ms), _step(market.price_decimals)
-        half = max(mid * _half_spread(market), tick / 2)
-        bid = ((mid - half) / tick).to_integral_value(ROUND_FLOOR) * tick
-        ask = ((mid + half) / tick).to_integral_value(ROUND_CEILING) * tick
-        return max(bid, tick), ask
-
-    def side(
-        self, market: LighterMarket, at_ms: int, *, asks: bool, limit: int
-    ) -> list[tuple[Decimal, Decimal]]:
-        """Give the best (price, size) levels of one side."""
-        bid, ask = self.top(market, at_ms)
-        best, direction = (ask, 1) if asks else (bid, -1)
-        tick = _step(market.price_decimals)
-        dice = random.Random(f"{self._world.seed}:{market.symbol}:{asks}:{at_ms // 1000}")
-        gap = max(((best * _half_spread(market)) / tick).to_integral_value() * tick, tick)
-        top_usd = max(Decimal(300), market.day_volume_usd / 100_000)
-        levels = []
-        for depth in range(limit):
-            price = best + direction * gap * depth
-            if price <= 0:
-                break
-            usd = top_usd * (1 + Decimal(depth) / 3) * Decimal(50 + dice.randrange(101)) / 100
-            size = (usd / price).quantize(_step(market.size_decimals), ROUND_CEILING)
-            levels.append((price, size))
-        return levels
-
-
-class _Service:
-    """Translate between the simulated venue and HTTP."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._quotes = Quotes(world)
+        self._quotes = quotes
 
     async def order_books(self, request: Request) -> Response:
         """List the markets."""
         markets = _asked(request)
         if markets is None:
-            return _invalid("market_id")
+            return invalid("market_id")
         return JSONResponse({"code": 200, "order_books": [_listing(market) for market in markets]})
 
     async def order_book_details(self, request: Request) -> Response:
         """List the markets with decimals, margins and the day's figures."""
         markets = _asked(request)
         if markets is None:
-            return _invalid("market_id")
+            return invalid("market_id")
         details = [self._details(market) for market in markets]
         return JSONResponse(
             {"code": 200, "order_book_details": details, "spot_order_book_details": []}
@@ -121,26 +68,26 @@ class _Service:
         """List the best orders of one market."""
         markets = _asked(request)
         if markets is None or "market_id" not in request.query_params:
-            return _invalid("market_id")
+            return invalid("market_id")
         wanted = request.query_params.get("limit", "")
         if not wanted.isdigit() or not 1 <= int(wanted) <= _MOST_ORDERS:
-            return _invalid("limit")
+            return invalid("limit")
         now_ms = self._world.now_ms()
         answer: dict[str, Any] = {"code": 200}
-        for side, first, step in (("asks", _FIRST_ASK, 1), ("bids", _FIRST_BID, -1)):
+        for side, first, sign in (("asks", _FIRST_ASK, 1), ("bids", _FIRST_BID, -1)):
             levels = self._quotes.side(markets[0], now_ms, asks=side == "asks", limit=int(wanted))
-            base = first + step * (now_ms // 1000)
+            base = first + sign * (now_ms // 1000)
             orders = [
-                _order(markets[0], base + step * n, level, now_ms) for n, level in enumerate(levels)
+                _order(markets[0], base + sign * n, level, now_ms) for n, level in enumerate(levels)
             ]
             answer |= {f"total_{side}": len(orders), side: orders}
         return JSONResponse(answer)
 
     def _details(self, market: LighterMarket) -> dict[str, Any]:
         now_ms = self._world.now_ms()
-        step = _step(market.price_decimals)
+        tick = step(market.price_decimals)
         path = [
-            self._quotes.mid(market, now_ms - part * _DAY_MS // 8).quantize(step)
+            self._quotes.mid(market, now_ms - part * _DAY_MS // 8).quantize(tick)
             for part in range(9)
         ]
         last, before = path[0], path[-1]
@@ -156,7 +103,7 @@ class _Service:
             "last_trade_price": float(last),
             "daily_trades_count": int(market.day_volume_usd / 1500),
             "daily_base_token_volume": float(
-                (market.day_volume_usd / last).quantize(_step(market.size_decimals))
+                (market.day_volume_usd / last).quantize(step(market.size_decimals))
             ),
             "daily_quote_token_volume": float(market.day_volume_usd),
             "daily_price_low": float(min(path)),
@@ -214,18 +161,3 @@ def _order(
         "order_expiry": now_ms + _ORDER_LIFE_MS,
         "transaction_time": 0,
     }
-
-
-def _half_spread(market: LighterMarket) -> Decimal:
-    return (
-        Decimal(next(bps for floor, bps in _HALF_SPREADS_BPS if market.day_volume_usd >= floor))
-        / 10_000
-    )
-
-
-def _step(decimals: int) -> Decimal:
-    return Decimal(1).scaleb(-decimals)
-
-
-def _invalid(parameter: str) -> Response:
-    return JSONResponse({"code": _INVALID, "message": f"invalid param : {parameter}"}, 400)
