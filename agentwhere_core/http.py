@@ -32,6 +32,7 @@ from agentwhere_core.domain.time import Clock, require_utc, utc_now
 if TYPE_CHECKING:
     import httpx
 
+_JSON = "application/json"
 _SHOWN_CHARACTERS = 300
 # Below the 5 s after which common servers drop idle connections, so that a write never meets a dead one.
 _KEEPALIVE_S = 2.0
@@ -90,7 +91,12 @@ class HttpClient:
         )
 
     def read(
-        self, url: str, *, params: Mapping[str, str | int] | None = None, body: object = None
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Return the JSON that ``url`` answers: to a GET, or to a POST of ``body`` as JSON.
 
@@ -119,12 +125,16 @@ class HttpClient:
             wait_jitter=0.2,
         )
         content = None if body is None else json.dumps(body).encode()
+        sent_with = {} if content is None else {"Content-Type": _JSON}
+        sent_with |= headers or {}
         for attempt in tries:
             with attempt:
-                return self._once("GET" if content is None else "POST", url, params, content)
+                return self._once(
+                    "GET" if content is None else "POST", url, sent_with, params, content
+                )
         raise AssertionError("stamina ends by a result or by the last error")
 
-    def write(self, url: str, content: bytes) -> Any:
+    def write(self, url: str, content: bytes, *, content_type: str = _JSON) -> Any:
         """Post ``content`` exactly once, and return the JSON that is answered.
 
         Raises
@@ -139,7 +149,7 @@ class HttpClient:
             If the host is not allowed; nothing is sent.
         """
         self._check(url)
-        return self._once("POST", url, None, content)
+        return self._once("POST", url, {"Content-Type": content_type}, None, content)
 
     def close(self) -> None:
         """Close all connections."""
@@ -163,11 +173,15 @@ class HttpClient:
         )
 
     def _once(
-        self, method: str, url: str, params: Mapping[str, str | int] | None, content: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, str | int] | None,
+        content: bytes | None,
     ) -> Any:
         import httpx
 
-        headers = {} if content is None else {"Content-Type": "application/json"}
         try:
             reply = self._http.request(method, url, params=params, content=content, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -210,7 +224,9 @@ class HttpClient:
                 f"{url} is failing (HTTP {status}: {shown}); the next tick tries again",
             )
         if status >= 400:
-            raise RefusedError(self.service, f"{url} refused with HTTP {status}: {shown}")
+            raise RefusedError(
+                self.service, f"{url} refused with HTTP {status}: {shown}", body=reply.text
+            )
         raise MalformedReplyError(
             self.service, f"{url} answered HTTP {status} instead of 200; check the address"
         )

@@ -88,20 +88,26 @@ class ExitOrders:
     is_pending: bool = False
 
 
-def next_nonce(conn: Connection, venue: Venue, signer: str, now: datetime) -> int:
-    """Take the signer's next nonce: the time in milliseconds, or one more than the last, whichever is larger."""
+def next_nonce(
+    conn: Connection, venue: Venue, signer: str, now: datetime, *, expected: int | None = None
+) -> int:
+    """Take the signer's next nonce.
+
+    Where the venue counts, it is ``expected``, which the venue was asked for: it may equal the last one, whose request
+    then never arrived. Elsewhere it is the time in milliseconds, or one more than the last, whichever is larger.
+    """
     statement = insert(signer_nonces).values(
-        venue=venue.value, signer_address=signer, last_nonce=to_ms(now)
+        venue=venue.value,
+        signer_address=signer,
+        last_nonce=to_ms(now) if expected is None else expected,
     )
+    taken = statement.excluded.last_nonce
+    rising = func.greatest(signer_nonces.c.last_nonce + 1, taken)
     return int(
         conn.execute(
             statement.on_conflict_do_update(
                 index_elements=["venue", "signer_address"],
-                set_={
-                    "last_nonce": func.greatest(
-                        signer_nonces.c.last_nonce + 1, statement.excluded.last_nonce
-                    )
-                },
+                set_={"last_nonce": rising if expected is None else taken},
             ).returning(signer_nonces.c.last_nonce)
         ).scalar_one()
     )

@@ -83,7 +83,17 @@ class ServerFaultError(RemoteError):
 
 
 class RefusedError(RemoteError):
-    """The service understood and refused."""
+    """The service understood and refused.
+
+    Parameters
+    ----------
+    body
+        What it answered, for those who know its codes.
+    """
+
+    def __init__(self, service: str, message: str, body: str = "") -> None:
+        super().__init__(service, message)
+        self.body = body
 
 
 class NotFoundError(RemoteError):

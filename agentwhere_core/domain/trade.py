@@ -161,7 +161,10 @@ class RoutingDecision:
 
 @dataclass(frozen=True, slots=True)
 class OrderSpec:
-    """One order as it will be put into a submission; sizes and prices already follow the venue's rules."""
+    """One order as it will be put into a submission; sizes and prices already follow the venue's rules.
+
+    The market's decimals are for venues whose wire has whole numbers only.
+    """
 
     client_id: str
     purpose: OrderPurpose
@@ -172,6 +175,8 @@ class OrderSpec:
     limit_price: Decimal
     trigger_price: Decimal | None
     reduce_only: bool
+    size_decimals: int | None = None
+    price_decimals: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Errors are those of ``domain.errors``: `UnreachableError` means that nothing was
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -108,6 +108,29 @@ class Execution(MarketData, Protocol):
         deadline: datetime,
     ) -> bytes:
         """Return the exact request body that sets the account's leverage in a market; twice is harmless."""
+        ...
+
+    def deadline(self, now: datetime, usual: timedelta) -> datetime:
+        """Return until when the venue may act on bytes that are signed at ``now``.
+
+        ``usual`` is how long the operator wants it to be; some venues' signers fix it themselves.
+        """
+        ...
+
+    def next_nonce(self, account: VenueAccount) -> int | None:
+        """Return the nonce that the venue expects next from the account's signer.
+
+        None means that any number will do which is larger than those before: the ledger then takes the time. Where the
+        venue counts, it is asked before each signature, so that a nonce whose request never arrived is used again
+        instead of leaving a gap. Two requests under one nonce exclude each other.
+        """
+        ...
+
+    def is_void(self, account: VenueAccount, payload: bytes) -> bool:
+        """Return whether the venue proves that signed bytes can never act again, before their deadline.
+
+        True only on evidence, such as another request that used up their nonce.
+        """
         ...
 
     def send(self, payload: bytes, client_ids: Sequence[str], now: datetime) -> list[OrderReport]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -167,6 +167,18 @@ class Hyperliquid:
     def sign_noop(self, account: VenueAccount, key: str, nonce: int, deadline: datetime) -> bytes:
         """Return the request body that uses up ``nonce``, so that an order signed under it can never land."""
         return self._sign(actions.noop_action(), Authority(account, key, nonce, deadline))
+
+    def deadline(self, now: datetime, usual: timedelta) -> datetime:
+        """Return ``now`` plus ``usual``: what is signed carries its own expiry."""
+        return now + usual
+
+    def next_nonce(self, account: VenueAccount) -> int | None:  # noqa: ARG002
+        """Return None: any number near the time will do that was not used before."""
+        return None
+
+    def is_void(self, account: VenueAccount, payload: bytes) -> bool:  # noqa: ARG002
+        """Return False: deadlines are short here, and prove it soon enough."""
+        return False
 
     def send(self, payload: bytes, client_ids: Sequence[str], now: datetime) -> list[OrderReport]:  # noqa: ARG002
         """Post signed bytes once; see `venues.protocol.Execution.send`."""
