@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
-from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.errors import ConfigurationError, NotFoundError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
@@ -23,6 +24,7 @@ from agentwhere_store.agents import FollowedSources
 from agentwhere_store.leases import lease
 
 if TYPE_CHECKING:
+    from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
 
 AGENT_NAME = "Demo Desk"
@@ -32,6 +34,7 @@ FEEDS = ("deepvalue-research", "macro-notes")
 _LEASE = "demo"
 _LEASE_WAIT_S = 60
 _HOST = "127.0.0.1"
+_LIGHTER_KEY_INDEX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,9 @@ def _ensure_deployment(
         key_name = f"demo-{subscriber.name}"
         address = _address(system, key_name)
         accounts = tuple(
-            VenueAccount(new_id(), deployment_id, venue, address, address, key_name)
+            _lighter_account(system, deployment_id, address, key_name)
+            if venue is Venue.LIGHTER
+            else VenueAccount(new_id(), deployment_id, venue, address, address, key_name)
             for venue in system.settings.venues
         )
         agent_store.create_deployment(
@@ -148,9 +153,9 @@ def _ensure_funds(system: System, deployment: Deployment, now: datetime, tally: 
     """Deposit the deployment's capital where the simulated venue holds none of it."""
     for account in deployment.accounts:
         adapter = system.execution(account.venue)
-        if adapter is None or adapter.account_state(account, now).equity_usd > 0:
+        if adapter is None or _equity(adapter, account, now) > 0:
             continue
-        _deposit(system, account, deployment.capital_usd)
+        _deposit(system, deployment.subscriber_wallet, account, deployment.capital_usd)
         tally.table.append(
             {
                 "made": "deposit",
@@ -160,16 +165,55 @@ def _ensure_funds(system: System, deployment: Deployment, now: datetime, tally: 
         )
 
 
-def _deposit(system: System, account: VenueAccount, usdc: Decimal) -> None:
+def _equity(adapter: Execution, account: VenueAccount, now: datetime) -> Decimal:
+    """Return what the venue holds for an account; nothing if it forgot the account."""
+    try:
+        return adapter.account_state(account, now).equity_usd
+    except NotFoundError:
+        return Decimal(0)
+
+
+def _deposit(system: System, wallet: str, account: VenueAccount, usdc: Decimal) -> None:
+    wish = {"venue": account.venue.value, "address": wallet, "usdc": str(usdc)}
+    if account.venue is Venue.LIGHTER:
+        wish |= _lighter_key(system, account.key_name)
+    _fund(system, wish)
+
+
+def _lighter_account(
+    system: System, deployment_id: UUID, wallet: str, key_name: str
+) -> VenueAccount:
+    """Open an account at the simulated Lighter, which numbers it, and give it an API key of its own."""
+    name = f"{key_name}-lighter"
+    wish = {"venue": Venue.LIGHTER.value, "address": wallet, "usdc": "0"}
+    answer = _fund(system, wish | _lighter_key(system, name))
+    index = str(answer["account_index"])
+    signer = f"{index}:{_LIGHTER_KEY_INDEX}"
+    return VenueAccount(new_id(), deployment_id, Venue.LIGHTER, index, signer, name)
+
+
+def _lighter_key(system: System, name: str) -> dict[str, str]:
+    """Return what registers the API key called ``name``, making the key if there is none."""
+    from agentwhere_core.venues.lighter.signer import new_api_key
+
+    if not system.secrets.has(name):
+        private, public = new_api_key()
+        system.secrets.put(f"{name}-public", public)
+        system.secrets.put(name, private)
+    public_key = system.secrets.get(f"{name}-public").get_secret_value()
+    return {"api_key_index": str(_LIGHTER_KEY_INDEX), "public_key": public_key}
+
+
+def _fund(system: System, wish: dict[str, str]) -> dict[str, Any]:
     import json
 
     from agentwhere_core.http import HttpClient
 
     control = HttpClient("simulator", allowed_hosts=frozenset({_HOST}))
-    wish = {"venue": account.venue.value, "address": account.address, "usdc": str(usdc)}
     try:
         url = f"http://{_HOST}:{system.settings.sim_port}/control/accounts"
-        control.write(url, json.dumps(wish).encode())
+        answer: dict[str, Any] = control.write(url, json.dumps(wish).encode())
+        return answer
     finally:
         control.close()
 

@@ -268,6 +268,8 @@ def _with_protection(
             limit_price=limit,
             trigger_price=trigger,
             reduce_only=purpose is not OrderPurpose.ENTRY,
+            size_decimals=market.size_decimals,
+            price_decimals=market.price_decimals,
         )
 
     take_profit, stop_loss = protective_prices(

@@ -130,6 +130,8 @@ def _close(desk: ExitDesk, decision: ExitDecision, position: Position, attempt: 
         ),
         trigger_price=None,
         reduce_only=True,
+        size_decimals=market.size_decimals,
+        price_decimals=market.price_decimals,
     )
     return ledger.place(
         at,

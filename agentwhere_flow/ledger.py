@@ -81,6 +81,8 @@ def place(desk: Desk, intent: Intent) -> list[Order]:
 
     Raises
     ------
+    RemoteError
+        If the venue was asked for the next nonce in vain; nothing is written.
     ConfigurationError
         If the signing key is missing, or the profile trades real money and the live switch is off; nothing is written.
     InvariantError
@@ -187,6 +189,8 @@ def spec_of(order: Order, market: Market) -> OrderSpec:
         limit_price=order.limit_price,
         trigger_price=order.trigger_price,
         reduce_only=order.reduce_only,
+        size_decimals=market.size_decimals,
+        price_decimals=market.price_decimals,
     )
 
 
@@ -227,10 +231,13 @@ def _commit(desk: Desk, intent: Intent) -> tuple[Submission, list[Order]]:
     """Write the intent with the exact bytes, in one transaction."""
     system, account = desk.system, desk.account
     key = system.secrets.get(account.key_name).get_secret_value()
+    expected = desk.adapter.next_nonce(account)
     now = system.clock()
-    deadline = now + timedelta(seconds=system.settings.order_deadline_s)
+    deadline = _deadline(desk, now)
     with system.engine.begin() as conn:
-        nonce = ledger.next_nonce(conn, account.venue, account.signer_address, now)
+        nonce = ledger.next_nonce(
+            conn, account.venue, account.signer_address, now, expected=expected
+        )
         payload = desk.adapter.sign_orders(intent.specs, account, key, nonce, deadline)
         submission = Submission(
             id=new_id(),
@@ -291,12 +298,20 @@ def _send_action(desk: Desk, sign: Sign) -> None:
     system, account = desk.system, desk.account
     _require_permission(system)
     key = system.secrets.get(account.key_name).get_secret_value()
+    expected = desk.adapter.next_nonce(account)
     now = system.clock()
-    deadline = now + timedelta(seconds=system.settings.order_deadline_s)
     with system.engine.begin() as conn:
         ledger.check_lease(conn, desk.lease)
-        nonce = ledger.next_nonce(conn, account.venue, account.signer_address, now)
-    desk.adapter.send(sign(key, nonce, deadline), [], system.clock())
+        nonce = ledger.next_nonce(
+            conn, account.venue, account.signer_address, now, expected=expected
+        )
+    payload = sign(key, nonce, _deadline(desk, now))
+    desk.adapter.send(payload, [], system.clock())
+
+
+def _deadline(desk: Desk, now: datetime) -> datetime:
+    """Return until when the venue may act on what is signed now."""
+    return desk.adapter.deadline(now, timedelta(seconds=desk.system.settings.order_deadline_s))
 
 
 def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]:
@@ -324,7 +339,11 @@ def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]
     )
     absent = actions[Action.RESEND]
     # Bytes of which the venue knows a part have arrived whole.
-    if may_send and len(absent) == len(item.orders):
+    if len(absent) < len(item.orders):
+        return moved
+    if desk.adapter.is_void(desk.account, item.submission.payload):
+        return moved + _conclude(system, absent, OrderState.REJECTED, Reason.NEVER_ARRIVED)
+    if may_send:
         _require_permission(system)
         with system.engine.begin() as conn:
             ledger.check_lease(conn, desk.lease)

@@ -10,7 +10,7 @@ from agentwhere_flow.settings import Profile, Settings
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Base URLs of every service, and whether Hyperliquid signatures are for mainnet.
+    """Base URLs of every service, and whether signatures are for mainnet.
 
     ``*_data`` serve public market data, ``*_trade`` take orders; they differ only in the profile ``paper``.
     """
@@ -21,6 +21,8 @@ class Endpoints:
     ostium_data: str
     ostium_subgraph: str
     lighter_data: str
+    lighter_trade: str
+    lighter_is_mainnet: bool
     x: str
     llm: str
     llm_model: str
@@ -34,6 +36,7 @@ class Endpoints:
             self.ostium_data,
             self.ostium_subgraph,
             self.lighter_data,
+            self.lighter_trade,
         )
         return frozenset(host for url in urls if (host := urlsplit(url).hostname))
 
@@ -67,6 +70,8 @@ def endpoints(settings: Settings) -> Endpoints:
             else (_OSTIUM_SUBGRAPH_SEPOLIA if testnet else _OSTIUM_SUBGRAPH)
         ),
         lighter_data=f"{simulated}/lighter" if in_sim else lighter,
+        lighter_trade=f"{simulated}/lighter" if trades_in_sim else lighter,
+        lighter_is_mainnet=settings.profile is Profile.LIVE,
         x=f"{simulated}/x" if in_sim else _X,
         llm=settings.llm_base_url or (f"{simulated}/llm/v1" if in_sim else _LLM),
         llm_model=settings.llm_model or ("sim/careful-analyst" if in_sim else _LLM_MODEL),

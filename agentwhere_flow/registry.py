@@ -91,14 +91,7 @@ def create_deployment(
         status=DeploymentStatus.ACTIVE,
         policy=policy,
         accounts=tuple(
-            VenueAccount(
-                id=new_id(),
-                deployment_id=deployment_id,
-                venue=account.venue,
-                address=_address(account.address),
-                signer_address=_signer_of(system, account),
-                key_name=account.key_name,
-            )
+            VenueAccount(new_id(), deployment_id, account.venue, *_names_of(system, account))
             for account in accounts
         ),
     )
@@ -153,6 +146,27 @@ def _address(text: str) -> str:
     if not _ADDRESS.match(text):
         raise ConfigurationError(f"{text!r} is no account address: 0x and 40 hexadecimal digits")
     return text.lower()
+
+
+def _names_of(system: System, account: NewAccount) -> tuple[str, str, str]:
+    """Return address, signer's address and key name of an account, in the words of its venue."""
+    if account.venue is Venue.LIGHTER:
+        return _lighter_names(system, account)
+    return _address(account.address), _signer_of(system, account), account.key_name
+
+
+def _lighter_names(system: System, account: NewAccount) -> tuple[str, str, str]:
+    """Read ``<account index>:<API key index>``, and prove that the key can sign."""
+    from agentwhere_core.venues.lighter.signer import TESTNET_CHAIN_ID, ApiKey, Signer
+
+    index, _, key_index = account.address.partition(":")
+    if not (index.isdigit() and key_index.isdigit()):
+        raise ConfigurationError(
+            f"{account.address!r} is no Lighter account: give <account index>:<API key index>, as in 123456:4"
+        )
+    key = system.secrets.get(account.key_name).get_secret_value()
+    Signer(TESTNET_CHAIN_ID).learn(ApiKey(int(index), int(key_index)), key)
+    return index, f"{int(index)}:{int(key_index)}", account.key_name
 
 
 def _signer_of(system: System, account: NewAccount) -> str:

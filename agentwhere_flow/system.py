@@ -73,7 +73,7 @@ class System:
         """An adapter for each enabled venue."""
         from agentwhere_flow.wiring import make_venues
 
-        return make_venues(self.settings, self.endpoints, self._closing)
+        return make_venues(self.settings, self.endpoints, self.secrets, self._closing)
 
     @cached_property
     def x(self) -> XClient:

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from agentwhere_core.sources.feeds import FeedClient
     from agentwhere_core.sources.x import XClient
     from agentwhere_core.venues.protocol import MarketData
+    from agentwhere_flow.secrets import SecretStore
 
 _USER_AGENT = "agentwhere/0.1 (feed reader)"
 
 
 def make_venues(
-    settings: Settings, endpoints: Endpoints, closing: ExitStack
+    settings: Settings, endpoints: Endpoints, secrets: SecretStore, closing: ExitStack
 ) -> Mapping[Venue, MarketData]:
     """Return an adapter for each enabled venue.
 
@@ -42,7 +43,7 @@ def make_venues(
             f"no adapter for {', '.join(unknown)}: AGENTWHERE_VENUES may name {', '.join(makers)}"
         )
     return {
-        venue: makers[venue](endpoints, _venue_http(venue, settings, endpoints, closing))
+        venue: makers[venue](endpoints, _venue_http(venue, settings, endpoints, closing), secrets)
         for venue in settings.venues
     }
 
@@ -75,7 +76,7 @@ def make_llm_client(
     return closing.enter_context(client)
 
 
-def _hyperliquid(endpoints: Endpoints, http: HttpClient) -> MarketData:
+def _hyperliquid(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> MarketData:
     from agentwhere_core.venues.hyperliquid import Hyperliquid
 
     return Hyperliquid(
@@ -86,16 +87,22 @@ def _hyperliquid(endpoints: Endpoints, http: HttpClient) -> MarketData:
     )
 
 
-def _ostium(endpoints: Endpoints, http: HttpClient) -> MarketData:
+def _ostium(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> MarketData:
     from agentwhere_core.venues.ostium import Ostium
 
     return Ostium(http, data_url=endpoints.ostium_data, subgraph_url=endpoints.ostium_subgraph)
 
 
-def _lighter(endpoints: Endpoints, http: HttpClient) -> MarketData:
-    from agentwhere_core.venues.lighter import Lighter
+def _lighter(endpoints: Endpoints, http: HttpClient, secrets: SecretStore) -> MarketData:
+    from agentwhere_core.venues.lighter import MAINNET_CHAIN_ID, TESTNET_CHAIN_ID, Lighter
 
-    return Lighter(http, data_url=endpoints.lighter_data)
+    return Lighter(
+        http,
+        data_url=endpoints.lighter_data,
+        trade_url=endpoints.lighter_trade,
+        chain_id=MAINNET_CHAIN_ID if endpoints.lighter_is_mainnet else TESTNET_CHAIN_ID,
+        keys=lambda account: secrets.get(account.key_name).get_secret_value(),
+    )
 
 
 def _venue_http(

@@ -172,11 +172,11 @@ def _trailing(text: str | None) -> tuple[Decimal | None, Decimal | None]:
 
 
 def _account(text: str) -> tuple[Venue, str, str]:
-    parts = text.split(":")
-    try:
-        venue, address, secret = parts
-        return Venue(venue.upper()), address, secret
-    except ValueError:
+    venue, _, rest = text.partition(":")
+    address, _, secret = rest.rpartition(":")
+    if venue.upper() not in list(Venue) or not address or not secret:
         raise ConfigurationError(
-            f"--account must be VENUE:ADDRESS:SECRET, e.g. HYPERLIQUID:0xabc…:alice-key, not {text!r}"
-        ) from None
+            "--account must be VENUE:ADDRESS:SECRET, e.g. HYPERLIQUID:0xabc…:alice-key or "
+            f"LIGHTER:123456:4:alice-lighter (account index : API key index), not {text!r}"
+        )
+    return Venue(venue.upper()), address, secret

@@ -156,7 +156,7 @@ class Ledger:
         db.define(_SCHEMA)
 
     def deposit(self, l1_address: str, amount: Decimal, at_ms: int) -> int:
-        """Credit USDC; the first deposit opens the account. Give the account's index.
+        """Credit USDC; the first deposit opens the account, even of nothing. Give the account's index.
 
         The index follows from the address, so that a venue whose memory was wiped knows its users by the same numbers.
         """
@@ -166,6 +166,8 @@ class Ledger:
                 "INSERT OR IGNORE INTO lt_accounts (account_index, l1_address, collateral) VALUES (?, ?, '0')",
                 (index, l1_address),
             )
+            if amount == 0:
+                return index
             self.credit(index, amount)
             self.db.execute(
                 "INSERT INTO lt_deposits (account_index, time_ms, usdc) VALUES (?, ?, ?)",

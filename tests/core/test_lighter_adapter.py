@@ -11,9 +11,9 @@ import pytest
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import MalformedReplyError, RefusedError, ServerFaultError
 from agentwhere_core.domain.market import Market
-from agentwhere_core.venues.lighter import Lighter
-from agentwhere_core.venues.protocol import MarketData
+from agentwhere_core.venues.protocol import Execution
 from agentwhere_sim.testing import Simulator
+from tests.core.venues import lighter
 from tests.core.wires import client, wire
 
 NOW = datetime(2025, 11, 12, 15, 0, tzinfo=UTC)
@@ -21,15 +21,15 @@ NOW = datetime(2025, 11, 12, 15, 0, tzinfo=UTC)
 
 def listed(sim: Simulator) -> dict[str, Market]:
     with client("lighter") as http:
-        markets = Lighter(http, data_url=f"{sim.url}/lighter").list_markets(NOW)
+        markets = lighter(http, f"{sim.url}/lighter").list_markets(NOW)
     assert len({market.token for market in markets}) == len(markets)
     return {market.token: market for market in markets}
 
 
-def test_the_adapter_reads_and_says_that_it_cannot_trade(sim: Simulator) -> None:
+def test_the_adapter_speaks_the_whole_protocol(sim: Simulator) -> None:
     with client("lighter") as http:
-        venue: MarketData = Lighter(http, data_url=f"{sim.url}/lighter")
-        assert (venue.venue, venue.can_execute) == (Venue.LIGHTER, False)
+        venue: Execution = lighter(http, f"{sim.url}/lighter")
+        assert (venue.venue, venue.can_execute) == (Venue.LIGHTER, True)
 
 
 def test_markets_carry_decimals_minimums_and_leverage(sim: Simulator) -> None:
@@ -60,7 +60,7 @@ def test_few_markets_are_quoted_from_their_books(sim: Simulator) -> None:
     sim.control("prices", ETH="3500")
     market = listed(sim)["ETH"]
     with client("lighter") as http:
-        quotes = Lighter(http, data_url=f"{sim.url}/lighter").quotes([market], NOW)
+        quotes = lighter(http, f"{sim.url}/lighter").quotes([market], NOW)
     assert quotes["ETH"].bid < quotes["ETH"].mid < quotes["ETH"].ask
     assert quotes["ETH"].mid == pytest.approx(3500, rel=Decimal("1e-2"))
 
@@ -69,14 +69,14 @@ def test_many_markets_are_quoted_by_one_request(sim: Simulator) -> None:
     markets = list(listed(sim).values())
     sim.fault("lighter", "5xx", count=1)
     with client("lighter") as http:
-        quotes = Lighter(http, data_url=f"{sim.url}/lighter").quotes(markets, NOW)
+        quotes = lighter(http, f"{sim.url}/lighter").quotes(markets, NOW)
     assert set(quotes) == {market.token for market in markets if market.price}
 
 
 def test_there_is_no_history_to_read_yet(sim: Simulator) -> None:
     market = listed(sim)["ETH"]
     with client("lighter") as http:
-        assert Lighter(http, data_url=sim.url).candles(market, "1h", NOW, NOW, NOW) == []
+        assert lighter(http, sim.url).candles(market, "1h", NOW, NOW, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_failing_venue_lists_nothing_rather_than_less(
 ) -> None:
     sim.fault("lighter", kind, count=2)
     with client("lighter") as http, pytest.raises(error):
-        Lighter(http, data_url=f"{sim.url}/lighter").list_markets(NOW)
+        lighter(http, f"{sim.url}/lighter").list_markets(NOW)
 
 
 DETAIL = {
@@ -113,7 +113,7 @@ DETAIL = {
 def read(**changes: Any) -> list[Market]:
     reply = {"code": 200, "order_book_details": [DETAIL | changes]}
     with wire(reply) as served, client("lighter") as http:
-        return Lighter(http, data_url=served.url).list_markets(NOW)
+        return lighter(http, served.url).list_markets(NOW)
 
 
 def test_units_become_basis_points_fractions_and_dollars() -> None:
@@ -151,7 +151,7 @@ def test_an_error_code_in_a_good_answer_is_a_refusal() -> None:
         client("lighter") as http,
         pytest.raises(RefusedError, match="code 21500: internal"),
     ):
-        Lighter(http, data_url=served.url).list_markets(NOW)
+        lighter(http, served.url).list_markets(NOW)
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_an_error_code_in_a_good_answer_is_a_refusal() -> None:
 )
 def test_a_list_outside_the_protocol_is_an_error_and_not_an_empty_list(reply: Any) -> None:
     with wire(reply) as served, client("lighter") as http, pytest.raises(MalformedReplyError):
-        Lighter(http, data_url=served.url).list_markets(NOW)
+        lighter(http, served.url).list_markets(NOW)

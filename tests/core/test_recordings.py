@@ -17,8 +17,8 @@ from agentwhere_core.domain.enums import CashFlowKind, Side, Venue
 from agentwhere_core.domain.errors import MalformedReplyError
 from agentwhere_core.domain.trade import VenueAccount
 from agentwhere_core.venues.hyperliquid import Hyperliquid
-from agentwhere_core.venues.lighter import Lighter
 from tests.core.examples import market
+from tests.core.venues import lighter
 from tests.core.wires import Answer, client, wire
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
@@ -141,7 +141,7 @@ def test_lighters_recorded_answers_are_read() -> None:
     details = (RECORDED / "lighter" / "http_order_book_details.json").read_text()
     orders = (RECORDED / "lighter" / "http_order_book_orders.json").read_text()
     with wire(Answer(details), Answer(orders)) as served, client("lighter") as http:
-        venue = Lighter(http, data_url=served.url)
+        venue = lighter(http, served.url)
         [ether] = venue.list_markets(NOW)
         quote = venue.quotes([ether], NOW)["ETH"]
     assert (ether.market_index, ether.max_leverage, ether.price) == (0, 50, Decimal("2361.31"))
@@ -155,6 +155,6 @@ def test_all_of_lighters_recorded_markets_are_listed() -> None:
         wire({"code": 200, "order_book_details": details}) as served,
         client("lighter") as http,
     ):
-        read = Lighter(http, data_url=served.url).list_markets(NOW)
+        read = lighter(http, served.url).list_markets(NOW)
     assert {one.market_name for one in read} == {one["symbol"] for one in markets}
     assert all(one.max_leverage >= 1 for one in read)

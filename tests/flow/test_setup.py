@@ -98,7 +98,7 @@ def test_the_demonstration_is_made_once(system: System) -> None:
     before = contents(system, *DEMO_TABLES)
     second = create_demo(system, utc_now())
     assert contents(system, *DEMO_TABLES) == before
-    assert (first.rows_out, second.rows_out) == (5, 0)
+    assert (first.rows_out, second.rows_out) == (7, 0)
     assert {row[0] for row in rows(system, "SELECT name FROM agentwhere.deployments")} == {
         "bold",
         "careful",

@@ -5,5 +5,6 @@ sent, ``reader``, ``markets``, ``accounts`` and ``outcomes`` read what comes bac
 """
 
 from agentwhere_core.venues.lighter.adapter import Lighter
+from agentwhere_core.venues.lighter.signer import MAINNET_CHAIN_ID, TESTNET_CHAIN_ID
 
-__all__ = ["Lighter"]
+__all__ = ["MAINNET_CHAIN_ID", "TESTNET_CHAIN_ID", "Lighter"]
