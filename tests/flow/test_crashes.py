@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from agentwhere_core.domain.enums import OrderState
+from agentwhere_core.domain.enums import OrderState, Venue
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
@@ -31,6 +31,7 @@ from tests.flow.world import rows, utc_now
 pytestmark = pytest.mark.timeout(120)
 
 PATIENCE_S = 20.0
+SOL_GROUP_AT_LIGHTER = "Orders%22%3A%5B%7B%22MarketIndex%22%3A2%2C"
 
 RUN_STEP = """
 import sys
@@ -53,28 +54,42 @@ BEFORE_RECORDING = "OLD.state = 'SENDING'"
 
 
 @dataclass(frozen=True)
+class Place:
+    """A venue: the simulated service that takes its orders, and what tells an order from other requests."""
+
+    venue: Venue
+    service: str
+    order: str
+
+
+HYPERLIQUID = Place(Venue.HYPERLIQUID, "hyperliquid.exchange", '"type":"order"')
+LIGHTER = Place(Venue.LIGHTER, "lighter", "OrderExpiry")
+PLACES = pytest.mark.parametrize("place", [HYPERLIQUID, LIGHTER], ids=lambda one: one.venue.value)
+
+
+@dataclass(frozen=True)
 class Crash:
     """Where a process is killed: how it is held there, and how one sees that it arrived."""
 
-    hold: Callable[[System, Simulator], Any]
+    hold: Callable[[System, Simulator, Place], Any]
     arrived: Callable[[System, Simulator], bool]
 
 
-def hold_commit(condition: str) -> Callable[[System, Simulator], None]:
+def hold_commit(condition: str) -> Callable[[System, Simulator, Place], None]:
     """Hold back every update of an order that fits ``condition``."""
 
-    def hold(system: System, _sim: Simulator) -> None:
+    def hold(system: System, _sim: Simulator, _place: Place) -> None:
         with system.engine.begin() as conn:
             conn.exec_driver_sql(HOLD.format(condition=condition))
 
     return hold
 
 
-def hold_answer(kind: str, match: str) -> Callable[[System, Simulator], None]:
+def hold_answer(kind: str) -> Callable[[System, Simulator, Place], None]:
     """Let the venue swallow the request, or hold its answer back."""
 
-    def hold(_system: System, sim: Simulator) -> None:
-        sim.fault("hyperliquid.exchange", kind, seconds=60, match=match)
+    def hold(_system: System, sim: Simulator, place: Place) -> None:
+        sim.fault(place.service, kind, seconds=60, match=place.order)
 
     return hold
 
@@ -91,22 +106,22 @@ def fault_fired(_system: System, sim: Simulator) -> bool:
     return any(fault["fired"] > 0 for fault in faults)
 
 
-ORDER = '"type":"order"'
 CRASHES = {
     "after the intent commits": Crash(hold_commit(BEFORE_SENDING), is_sleeping),
-    "after sending": Crash(hold_answer("hang_before", ORDER), fault_fired),
-    "after the venue accepts": Crash(hold_answer("hang_after", ORDER), fault_fired),
+    "after sending": Crash(hold_answer("hang_before"), fault_fired),
+    "after the venue accepts": Crash(hold_answer("hang_after"), fault_fired),
     "after the reply": Crash(hold_commit(BEFORE_RECORDING), is_sleeping),
 }
 
 
+@PLACES
 @pytest.mark.parametrize("name", CRASHES)
 def test_an_entry_killed_anywhere_ends_as_one_order_and_one_position(
-    desk: System, sim: Simulator, tmp_path: Path, name: str
+    desk: System, sim: Simulator, tmp_path: Path, name: str, place: Place
 ) -> None:
     """Kill the executing process at each boundary; the next tick completes the very same order."""
-    place_signal(desk, "BTC", deployment="bold")
-    kill_at(CRASHES[name], desk, sim, "execution", "execute_orders")
+    place_signal(desk, "BTC", deployment="bold", venue=place.venue)
+    kill_at(CRASHES[name], desk, sim, place, ("execution", "execute_orders"))
 
     execute_orders(desk, utc_now())
     monitor_positions(desk, utc_now())
@@ -127,17 +142,24 @@ def test_an_entry_killed_anywhere_ends_as_one_order_and_one_position(
     assert len(entries_at(sim, desk, "BTC")) == 1
 
 
+@PLACES
 @pytest.mark.parametrize("name", CRASHES)
 def test_an_exit_killed_anywhere_closes_once(
-    desk: System, sim: Simulator, tmp_path: Path, name: str
+    desk: System, sim: Simulator, tmp_path: Path, name: str, place: Place
 ) -> None:
     """Kill the monitor while it closes; the next tick leaves the account flat and never on the other side."""
     sim.control("prices", BTC="100000")
     place_signal(
-        desk, "BTC", deployment="bold", stop_loss_pct=None, take_profit_pct=None, max_holding_h="0"
+        desk,
+        "BTC",
+        deployment="bold",
+        venue=place.venue,
+        stop_loss_pct=None,
+        take_profit_pct=None,
+        max_holding_h="0",
     )
     execute_orders(desk, utc_now())
-    kill_at(CRASHES[name], desk, sim, "positions", "monitor_positions")
+    kill_at(CRASHES[name], desk, sim, place, ("positions", "monitor_positions"))
 
     monitor_positions(desk, utc_now())
 
@@ -148,15 +170,22 @@ def test_an_exit_killed_anywhere_closes_once(
     assert exits == [("FILLED", 1)]
 
 
+LOSSES = ["drop_before", "drop_after", "5xx", "malformed", "duplicate", "429"]
+
+
 @pytest.mark.parametrize(
-    "kind", ["drop_before", "drop_after", "5xx", "malformed", "duplicate", "429"]
+    ("place", "kind"),
+    [
+        *((HYPERLIQUID, kind) for kind in LOSSES),
+        *((LIGHTER, kind) for kind in [*LOSSES, "sequencer_drop"]),
+    ],
 )
 def test_a_lost_answer_is_looked_up_in_the_same_tick(
-    desk: System, sim: Simulator, kind: str
+    desk: System, sim: Simulator, place: Place, kind: str
 ) -> None:
     """Whatever the wire does to the order, the tick ends with one order at the venue and the truth in the ledger."""
-    place_signal(desk, "ETH", deployment="careful")
-    sim.fault("hyperliquid.exchange", kind, match=ORDER)
+    place_signal(desk, "ETH", deployment="careful", venue=place.venue)
+    sim.fault(place.service, kind, match=place.order)
 
     execute_orders(desk, utc_now())
     monitor_positions(desk, utc_now())
@@ -175,7 +204,7 @@ def test_an_order_that_never_arrived_is_tried_again_only_after_its_deadline(
     place_signal(desk, "SOL", deployment="bold")
     hasty = desk.settings.model_copy(update={"order_deadline_s": 1, "order_absence_margin_s": 0})
     system = System(hasty)
-    sim.fault("hyperliquid.exchange", "drop_before", match=ORDER, count=2)
+    sim.fault("hyperliquid.exchange", "drop_before", match=HYPERLIQUID.order, count=2)
     execute_orders(system, utc_now())
     assert rows(desk, "SELECT state, attempt FROM agentwhere.orders WHERE purpose = 'ENTRY'") == [
         ("UNKNOWN", 1)
@@ -193,6 +222,33 @@ def test_an_order_that_never_arrived_is_tried_again_only_after_its_deadline(
     system.close()
 
 
+def test_an_order_whose_nonce_another_request_used_is_tried_again_at_once(
+    sim: Simulator, desk: System
+) -> None:
+    """At a venue that counts nonces, a request that never arrived is void as soon as another took its number."""
+    sim.fault("lighter", "drop_before", match=SOL_GROUP_AT_LIGHTER, count=None)
+    place_signal(desk, "SOL", deployment="bold", venue=Venue.LIGHTER)
+    execute_orders(desk, utc_now())
+    place_signal(desk, "ETH", deployment="bold", venue=Venue.LIGHTER)
+    execute_orders(desk, utc_now())
+    unclear = rows(desk, "SELECT state FROM agentwhere.orders WHERE token_symbol = 'SOL'")
+    assert set(unclear) == {("UNKNOWN",)}
+    sim.http.delete("/control/faults").raise_for_status()
+
+    execute_orders(desk, utc_now())
+
+    history = rows(
+        desk,
+        "SELECT token_symbol, state, attempt, reason FROM agentwhere.orders WHERE purpose = 'ENTRY' ORDER BY 1, 3",
+    )
+    assert history == [
+        ("ETH", "FILLED", 1, None),
+        ("SOL", "REJECTED", 1, "NEVER_ARRIVED"),
+        ("SOL", "FILLED", 2, None),
+    ]
+    assert len(entries_at(sim, desk, "SOL")) == 1
+
+
 def test_a_venue_that_is_down_loses_nothing_and_recovers(desk: System, sim: Simulator) -> None:
     """With the venue down nothing is placed and nothing wiped; the next tick after its return places the order."""
     place_signal(desk, "BTC", deployment="bold")
@@ -208,9 +264,12 @@ def test_a_venue_that_is_down_loses_nothing_and_recovers(desk: System, sim: Simu
     assert len(entries_at(sim, desk, "BTC")) == 1
 
 
-def kill_at(crash: Crash, system: System, sim: Simulator, module: str, function: str) -> None:
+def kill_at(
+    crash: Crash, system: System, sim: Simulator, place: Place, step: tuple[str, str]
+) -> None:
     """Run a step in a process of its own, kill it when it is held at the boundary, and let everything go again."""
-    crash.hold(system, sim)
+    module, function = step
+    crash.hold(system, sim, place)
     with process(system, RUN_STEP.format(module=module, function=function)) as running:
         deadline = time.monotonic() + PATIENCE_S
         while not crash.arrived(system, sim):
@@ -257,25 +316,33 @@ def release(system: System, sim: Simulator) -> None:
     sim.http.delete("/control/faults").raise_for_status()
 
 
-def address_of(system: System, token: str) -> str:
-    """Address of the account that trades ``token``."""
+def account_of(system: System, token: str) -> tuple[str, str]:
+    """Venue and address of the account that trades ``token``."""
     query = (
-        "SELECT a.address FROM agentwhere.orders o JOIN agentwhere.venue_accounts a ON a.id = o.account_id "
+        "SELECT a.venue, a.address FROM agentwhere.orders o JOIN agentwhere.venue_accounts a ON a.id = o.account_id "
         "WHERE o.token_symbol = :token LIMIT 1"
     )
-    return str(rows(system, query, token=token)[0][0])
+    venue, address = rows(system, query, token=token)[0]
+    return str(venue), str(address)
 
 
 def entries_at(sim: Simulator, system: System, token: str) -> list[dict[str, Any]]:
     """Return the orders that opened at the venue, as the venue itself remembers them."""
-    query = {"venue": "HYPERLIQUID", "address": address_of(system, token)}
+    venue, address = account_of(system, token)
+    query = {"venue": venue, "address": address}
     accepted = sim.http.get("/control/orders", params=query).json()["orders"]
     return [order for order in accepted if order["coin"] == token and not order["reduce_only"]]
 
 
 def position_at(sim: Simulator, system: System, token: str) -> Decimal:
     """Return the signed size that the venue holds for the account."""
-    body = {"type": "clearinghouseState", "user": address_of(system, token)}
+    venue, address = account_of(system, token)
+    if venue == "LIGHTER":
+        asked = {"by": "index", "value": address}
+        [account] = sim.http.get("/lighter/api/v1/account", params=asked).json()["accounts"]
+        signed = {p["symbol"]: Decimal(p["position"]) * p["sign"] for p in account["positions"]}
+        return signed.get(token, Decimal(0))
+    body = {"type": "clearinghouseState", "user": address}
     state = sim.http.post("/hyperliquid/info", json=body).json()
     sizes = {p["position"]["coin"]: Decimal(p["position"]["szi"]) for p in state["assetPositions"]}
     return sizes.get(token, Decimal(0))

@@ -201,15 +201,22 @@ class Lighter:
         except RefusedError as error:
             if not client_ids:
                 raise
-            return [outcomes.report_of_refusal(client_id, error) for client_id in client_ids]
-        accepted = parse(replies.SERVICE, "a queued transaction", replies.ACCEPTED, reply)
-        self._sleep(_wait_s(accepted, now))
+            reports = [outcomes.report_of_refusal(client_id, error) for client_id in client_ids]
+            if not outcomes.is_said_of_a_repetition(error):
+                return reports
+            wait_s = _USUAL_DELAY_S
+        else:
+            accepted = parse(replies.SERVICE, "a queued transaction", replies.ACCEPTED, reply)
+            queued_as = str(accepted.tx_hash)
+            reports = [outcomes.report_of_queued(client_id, queued_as) for client_id in client_ids]
+            wait_s = _wait_s(accepted, now)
+        self._sleep(wait_s)
         listed = self._listed(payload, client_ids) if client_ids else {}
         return [
-            outcomes.report_of_order(client_id, listed[client_id])
-            if client_id in listed
-            else outcomes.report_of_queued(client_id, str(accepted.tx_hash))
-            for client_id in client_ids
+            outcomes.report_of_order(report.client_id, listed[report.client_id])
+            if report.client_id in listed
+            else report
+            for report in reports
         ]
 
     def look_up(self, account: VenueAccount, client_id: str) -> OrderReport | None:

@@ -92,10 +92,15 @@ def no_such_account(error: RefusedError, account: str) -> RefusedError | NotFoun
     )
 
 
+def is_said_of_a_repetition(error: RefusedError) -> bool:
+    """Tell whether a refusal may come from an earlier copy of the same request having been accepted."""
+    return code_of(error) in _SAID_OF_A_REPETITION
+
+
 def report_of_refusal(client_id: str, error: RefusedError) -> OrderReport:
     """Return what the refusal of a whole request says of one of its orders."""
     code = code_of(error)
-    if code in _SAID_OF_A_REPETITION:
+    if is_said_of_a_repetition(error):
         return _report(client_id, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, str(error))
     reason = _REASONS_BY_CODE.get(code, Reason.VENUE_REJECTED) if code else Reason.VENUE_REJECTED
     return _report(client_id, OrderState.REJECTED, reason, str(error))
