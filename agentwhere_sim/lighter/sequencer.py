@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentwhere_sim.lighter.ledger import Ledger, Order
     from agentwhere_sim.lighter.margin import Margins
     from agentwhere_sim.lighter.transactions import OrderInfo, TxInfo
+    from agentwhere_sim.universe import LighterMarket
     from agentwhere_sim.world import World
 
 EXECUTION_DELAY_MS = 300
@@ -113,12 +114,7 @@ class Sequencer:
             left_ms = order.expires_ms - self._world.wall_ms()
             if not _ORDER_LIFE_MS[0] <= left_ms <= _ORDER_LIFE_MS[1]:
                 raise RefusalError(refusals.INVALID_EXPIRY, "invalid order expiry")
-        if order.reduce_only:
-            return
-        size = Decimal(order.base_amount).scaleb(-market.size_decimals)
-        worth = size * Decimal(order.price).scaleb(-market.price_decimals)
-        if size < Decimal(market.min_base_amount) or worth < Decimal(market.min_quote_amount):
-            raise RefusalError(refusals.INVALID_AMOUNT, "invalid order base or quote amount")
+        check_amounts(order, market)
 
     def _check_margin(self, info: TxInfo) -> None:
         for order in info.orders:
@@ -183,3 +179,19 @@ class Sequencer:
         for order in self._ledger.live_orders(info.account_index):
             if is_meant(order):
                 self._engine.cancel(order, "canceled", now_ms)
+
+
+def check_amounts(order: OrderInfo, market: LighterMarket) -> None:
+    """Check an order against its market's minimums, which do not bind what only reduces.
+
+    Raises
+    ------
+    RefusalError
+        If it is too small.
+    """
+    if order.reduce_only:
+        return
+    size = Decimal(order.base_amount).scaleb(-market.size_decimals)
+    worth = size * Decimal(order.price).scaleb(-market.price_decimals)
+    if size < Decimal(market.min_base_amount) or worth < Decimal(market.min_quote_amount):
+        raise RefusalError(refusals.INVALID_AMOUNT, "invalid order base or quote amount")

@@ -73,7 +73,7 @@ def signed_orders(signer: Signer, specs: Sequence[OrderSpec], authority: Authori
     if not specs:
         raise InvariantError("an order request needs at least one order")
     key = _learned(signer, authority)
-    orders = [_order(spec) for spec in specs]
+    orders = [wire_order(spec) for spec in specs]
     grouping = _grouping(orders)
     if grouping == 0:
         return _form([signer.order(key, orders[0], authority.nonce)], authority)
@@ -102,6 +102,33 @@ def signed_leverage(
     fraction = (Decimal(_MARGIN_UNIT) / leverage).to_integral_value(ROUND_CEILING)
     key = _learned(signer, authority)
     return _form([signer.leverage(key, market_index, int(fraction), authority.nonce)], authority)
+
+
+def wire_order(spec: OrderSpec) -> WireOrder:
+    """Return an order in the whole numbers of its market.
+
+    Raises
+    ------
+    InvariantError
+        If a number would have to be rounded or does not fit, or the client id is none.
+    """
+    trigger = spec.trigger_price
+    if trigger is not None and spec.purpose not in _TYPES:
+        raise InvariantError(f"an order for {spec.purpose} has no trigger at Lighter")
+    decimals = spec.price_decimals
+    return WireOrder(
+        market_index=spec.market_index,
+        client_order_index=client_index(spec.client_id),
+        base_amount=rules.whole(spec.size, spec.size_decimals, rules.MAX_AMOUNT, "size"),
+        price=rules.whole(spec.limit_price, decimals, rules.MAX_PRICE, "limit price"),
+        is_ask=spec.side is OrderSide.SELL,
+        type=MARKET_ORDER if trigger is None else _TYPES[spec.purpose],
+        time_in_force=IMMEDIATE,
+        reduce_only=spec.reduce_only,
+        trigger_price=0
+        if trigger is None
+        else rules.whole(trigger, decimals, rules.MAX_PRICE, "trigger price"),
+    )
 
 
 def transactions_in(payload: bytes) -> list[Mapping[str, Any]]:
@@ -156,26 +183,6 @@ def _grouping(orders: Sequence[WireOrder]) -> int:
         case [False, True, True]:
             return TRIGGERS_A_PAIR
     raise InvariantError(f"Lighter has no group of {len(orders)} orders with triggers {triggers}")
-
-
-def _order(spec: OrderSpec) -> WireOrder:
-    trigger = spec.trigger_price
-    if trigger is not None and spec.purpose not in _TYPES:
-        raise InvariantError(f"an order for {spec.purpose} has no trigger at Lighter")
-    decimals = spec.price_decimals
-    return WireOrder(
-        market_index=spec.market_index,
-        client_order_index=client_index(spec.client_id),
-        base_amount=rules.whole(spec.size, spec.size_decimals, rules.MAX_AMOUNT, "size"),
-        price=rules.whole(spec.limit_price, decimals, rules.MAX_PRICE, "limit price"),
-        is_ask=spec.side is OrderSide.SELL,
-        type=MARKET_ORDER if trigger is None else _TYPES[spec.purpose],
-        time_in_force=IMMEDIATE,
-        reduce_only=spec.reduce_only,
-        trigger_price=0
-        if trigger is None
-        else rules.whole(trigger, decimals, rules.MAX_PRICE, "trigger price"),
-    )
 
 
 def _tied(order: WireOrder) -> WireOrder:
