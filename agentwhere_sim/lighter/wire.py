@@ -116,8 +116,6 @@ def trade_of(trade: Trade) -> dict[str, Any]:
         "timestamp": trade.time_ms,
         "transaction_time": trade.time_ms * 1000,
         f"{role}_position_size_before": f"{trade.held_before:.{market.size_decimals}f}",
-        "market_symbol": market.symbol,
-        "market_kind": "perps",
     }
     sides = {
         ours: (trade.order_index, trade.client_index, trade.account_index, trade.pnl),

@@ -48,7 +48,7 @@ def account_state(account: replies.Account, address: str, now: datetime) -> Acco
     )
 
 
-def fills_of(trade: replies.Trade, account: VenueAccount) -> list[Fill]:
+def fills_of(trade: replies.Trade, market_name: str, account: VenueAccount) -> list[Fill]:
     """Return the account's side of a trade; both, where it traded with itself.
 
     Raises
@@ -69,24 +69,25 @@ def fills_of(trade: replies.Trade, account: VenueAccount) -> list[Fill]:
         raise MalformedReplyError(
             SERVICE, f"trade {trade.trade_id} is none of account {mine}; no trade was recorded"
         )
-    return [_fill(trade, account, side, alone=len(sides) == 1) for side in sides]
+    return [_fill(trade, market_name, account, side, alone=len(sides) == 1) for side in sides]
 
 
 def funding_flows(
-    payments: Iterable[replies.Funding], symbols: Mapping[int, str], account: VenueAccount
+    payments: Iterable[replies.Funding], names: Mapping[int, str], account: VenueAccount
 ) -> list[CashFlow]:
-    """Return funding payments as cash flows; ``symbols`` names the markets."""
+    """Return funding payments as cash flows; ``names`` are those of the perpetuals."""
     return [
         CashFlow(
             venue=Venue.LIGHTER,
             account_id=account.id,
             reference=f"funding:{payment.market_id}:{payment.funding_id}:{payment.timestamp}",
             kind=CashFlowKind.FUNDING,
-            token=canonical(Venue.LIGHTER, symbols[payment.market_id]).token,
+            token=canonical(Venue.LIGHTER, names[payment.market_id]).token,
             amount_usd=payment.change,
             at=moment(payment.timestamp),
         )
         for payment in payments
+        if payment.market_id in names
     ]
 
 
@@ -135,7 +136,9 @@ def _position(position: replies.HeldPosition) -> VenuePosition:
     )
 
 
-def _fill(trade: replies.Trade, account: VenueAccount, side: OrderSide, *, alone: bool) -> Fill:
+def _fill(
+    trade: replies.Trade, market_name: str, account: VenueAccount, side: OrderSide, *, alone: bool
+) -> Fill:
     is_ask = side is OrderSide.SELL
     is_maker = trade.is_maker_ask == is_ask
     rate = Decimal(trade.maker_fee if is_maker else trade.taker_fee) / _PARTS_PER_MILLION
@@ -146,8 +149,8 @@ def _fill(trade: replies.Trade, account: VenueAccount, side: OrderSide, *, alone
         fill_id=str(trade.trade_id) if alone else f"{trade.trade_id}:{side.value}",
         venue_order_id=str(trade.ask_id if is_ask else trade.bid_id),
         client_id=str(client_id) if client_id else None,
-        token=canonical(Venue.LIGHTER, trade.market_symbol).token,
-        market_name=trade.market_symbol,
+        token=canonical(Venue.LIGHTER, market_name).token,
+        market_name=market_name,
         side=side,
         size=trade.size,
         price=trade.price,

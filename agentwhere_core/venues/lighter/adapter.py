@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -81,7 +81,7 @@ class Lighter:
         self._signer = Signer(chain_id)
         self._reader = Reader(http, self._trade, self._signer, keys=keys, clock=clock)
         self._sleep = sleep
-        self._symbols: dict[int, str] = {}
+        self._known_names: dict[int, str] = {}
 
     def list_markets(self, now: datetime) -> list[Market]:
         """Return every perpetual: one request. The venue's list states no spread."""
@@ -246,24 +246,35 @@ class Lighter:
         return accounts.account_state(self._reader.account(account), account.address, now)
 
     def fills(self, account: VenueAccount, since: datetime) -> list[Fill]:
-        """Return every fill since ``since``, oldest first."""
+        """Return every fill of a perpetual since ``since``, oldest first."""
         trades = self._reader.trades(self._reader.known(account), since)
-        return [fill for trade in reversed(trades) for fill in accounts.fills_of(trade, account)]
+        names = self._names({trade.market_id for trade in trades})
+        return [
+            fill
+            for trade in reversed(trades)
+            if trade.market_id in names
+            for fill in accounts.fills_of(trade, names[trade.market_id], account)
+        ]
 
     def cash_flows(self, account: VenueAccount, since: datetime) -> list[CashFlow]:
         """Return funding, deposits and withdrawals since ``since``, oldest first."""
         key = self._reader.known(account)
         payments = self._reader.fundings(key, since)
-        if not {payment.market_id for payment in payments} <= self._symbols.keys():
-            self._symbols |= {one.market_id: one.symbol for one in self._details()}
+        names = self._names({payment.market_id for payment in payments})
         wallet = self._reader.account(account).l1_address
         flows = [
-            *accounts.funding_flows(payments, self._symbols, account),
+            *accounts.funding_flows(payments, names, account),
             *accounts.transfer_flows(
                 self._reader.deposits(key, wallet), self._reader.withdrawals(key), account
             ),
         ]
         return sorted((one for one in flows if one.at >= since), key=lambda flow: flow.at)
+
+    def _names(self, market_ids: Collection[int]) -> Mapping[int, str]:
+        """Return the names of perpetuals by id; what is still missing after asking anew is no perpetual."""
+        if not self._known_names.keys() >= set(market_ids):
+            self._known_names = {one.market_id: one.symbol for one in self._details()}
+        return self._known_names
 
     def _details(self) -> list[replies.Detail]:
         reply = self._http.read(f"{self._data}/orderBookDetails")

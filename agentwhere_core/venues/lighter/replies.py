@@ -132,7 +132,6 @@ class Trade(Kept):
     trade_id: int
     type: str
     market_id: int
-    market_symbol: str
     size: Decimal
     price: Decimal
     usd_amount: Decimal
