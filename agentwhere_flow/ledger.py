@@ -389,7 +389,7 @@ def _record(
     recorded: list[Order] = []
     with system.engine.begin() as conn:
         for order in orders:
-            report = reports[order.client_id]
+            report = _within_size(order, reports[order.client_id])
             state = ledger.record(conn, order, report, now)
             recorded.append(
                 replace(
@@ -402,6 +402,14 @@ def _record(
                 )
             )
     return recorded
+
+
+def _within_size(order: Order, report: OrderReport) -> OrderReport:
+    """Cut a filled size to what the order was for.
+
+    Some venues let protection close the whole position, which may have been enlarged outside. Its fills tell all of it.
+    """
+    return replace(report, filled_size=min(report.filled_size, order.size))
 
 
 def _ended(order: Order, state: OrderState, reason: Reason, detail: str = "") -> OrderReport:
