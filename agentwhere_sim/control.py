@@ -18,6 +18,8 @@ from agentwhere_sim import posts
 from agentwhere_sim.faults import KINDS, SERVICES
 from agentwhere_sim.hyperliquid.ledger import Ledger, Order
 from agentwhere_sim.lighter.ledger import Ledger as LighterLedger
+from agentwhere_sim.ostium.book import Book
+from agentwhere_sim.ostium.chain import Chain
 from agentwhere_sim.universe import hyperliquid_markets, lighter_by_id
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ _HELP = {
     "POST /control/prices": '{"BTC": "105000", "ETH": null}: pin canonical mids, null releases; GET shows pins',
     "POST /control/clock": '{"now": iso | null, "frozen": false} or {"advance_s": n}; null: real time',
     "POST /control/hours": '{"mode": "real" | "open", "markets": {"XAU": "closed" | "open" | null}}',
-    "POST /control/accounts": '{"venue": "HYPERLIQUID" | "LIGHTER", "address": "0x...", "usdc": "10000"}: deposit; '
-    'LIGHTER takes and needs "api_key_index" and "public_key" once, and answers the account_index',
+    "POST /control/accounts": '{"venue": "HYPERLIQUID" | "OSTIUM" | "LIGHTER", "address": "0x...", "usdc": "10000"}: '
+    'deposit; LIGHTER takes and needs "api_key_index" and "public_key" once, and answers the account_index',
     "GET /control/orders": "?venue=HYPERLIQUID&address=0x...: every order the venue ever accepted; &all=1 adds refused",
     "POST /control/faults": '{"service", "kind", "count": n | null, "seconds", "match"}; GET lists, DELETE clears',
     "POST /control/posts": '{"account" | "feed", "text", "at"}: publish a post',
@@ -69,6 +71,8 @@ class _Desk:
         self._world = world
         self._hyperliquid = Ledger(world.db)
         self._lighter = LighterLedger(world.db)
+        self._ostium = Chain(world)
+        self._ostium_book = Book(world.db)
 
     async def prices(self, request: Request) -> Response:
         """Pin and release prices."""
@@ -117,9 +121,13 @@ class _Desk:
         usdc = Decimal(str(wish["usdc"]))
         if wish["venue"] == "LIGHTER":
             return JSONResponse(self._fund_lighter(address, usdc, wish))
+        if wish["venue"] == "OSTIUM":
+            self._ostium.deposit(address, int(usdc * 10**6))
+            held = Decimal(self._ostium.usdc(address)) / 10**6
+            return JSONResponse({"address": address, "usdc": str(held)})
         if wish["venue"] != "HYPERLIQUID":
             raise ValueError(
-                f"no accounts at {wish['venue']} yet; HYPERLIQUID and LIGHTER have them"
+                f"no accounts at {wish['venue']}; HYPERLIQUID, OSTIUM and LIGHTER have them"
             )
         self._hyperliquid.deposit(address, usdc, self._world.now_ms())
         return JSONResponse({"address": address, "usdc": str(self._hyperliquid.cash(address))})
@@ -138,6 +146,9 @@ class _Desk:
         venue = request.query_params.get("venue", "HYPERLIQUID")
         if venue == "LIGHTER":
             return JSONResponse({"orders": self._lighter_orders(address)})
+        if venue == "OSTIUM":
+            filed = self._ostium_book.orders(None if address is None else address.lower())
+            return JSONResponse({"orders": [asdict(order) for order in filed]})
         if venue != "HYPERLIQUID":
             return JSONResponse({"orders": []})
         orders = self._hyperliquid.orders(None if address is None else address.lower())

@@ -53,6 +53,19 @@ class Database:
             if self._depth == 0:
                 self._connection.execute("COMMIT")
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo the writes inside if they end in an exception, and leave the transaction around them alone."""
+        with self.transaction():
+            self._connection.execute("SAVEPOINT inner_unit")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK TO inner_unit")
+                raise
+            finally:
+                self._connection.execute("RELEASE inner_unit")
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Write and return the row id of the last inserted row (0 when none)."""
         with self._lock:

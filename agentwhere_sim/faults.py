@@ -18,7 +18,9 @@ hang_after      the request is handled at once, the answer held back for ``secon
 duplicate       the request is handled twice; the client sees the second answer
 malformed       the request is handled, the answer is cut in the middle
 down            the connection closes; until the fault is deleted unless ``count`` says otherwise
-sequencer_drop  lighter only: the transaction is accepted, and then never happens
+sequencer_drop  ``lighter`` only: the transaction is accepted, and then never happens
+keeper_dead     ``ostium`` only: the keeper passes over the next ``count`` orders for good
+stuck           ``ostium`` only: a transaction is accepted, and left out of every block until it is replaced
 =============== =========================================================================================
 """
 
@@ -51,6 +53,8 @@ KINDS = (
     "malformed",
     "down",
     "sequencer_drop",
+    "keeper_dead",
+    "stuck",
 )
 _BEFORE = ("reject", "429", "5xx", "slow", "drop_before", "hang_before", "down")
 _AFTER = ("drop_after", "hang_after", "malformed")
@@ -140,7 +144,7 @@ class Faults:
         ``content`` (path and body) is what a fault's ``match`` is looked for in; ``reject`` is the service's own form
         of a refusal. Raises ``FaultReply`` or ``Dropped``.
         """
-        fault = self._take(service, _BEFORE, content)
+        fault = self.take(service, _BEFORE, content)
         if fault is None:
             return
         if fault.kind in ("slow", "hang_before"):
@@ -160,7 +164,7 @@ class Faults:
 
     async def after(self, service: str, response: Response, content: str = "") -> Response:
         """Suffer the first pending fault that acts on a reply; return what the client gets. Raises ``Dropped``."""
-        fault = self._take(service, _AFTER, content)
+        fault = self.take(service, _AFTER, content)
         if fault is None:
             return response
         if fault.kind == "hang_after":
@@ -189,13 +193,14 @@ class Faults:
             body = await request.body()
             content = f"{request.url.path}?{request.url.query} {body.decode(errors='replace')}"
             await self.gate(service, content, reject)
-            if self._take(service, ("duplicate",), content) is not None:
+            if self.take(service, ("duplicate",), content) is not None:
                 await handler(request)
             return await self.after(service, await handler(request), content)
 
         return guarded
 
-    def _take(self, service: str, kinds: tuple[str, ...], content: str) -> Fault | None:
+    def take(self, service: str, kinds: tuple[str, ...], content: str = "") -> Fault | None:
+        """Use up one firing of the first pending fault of these kinds, or give ``None``."""
         for fault in self._faults:
             if (
                 fault.service == service

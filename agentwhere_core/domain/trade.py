@@ -163,7 +163,8 @@ class RoutingDecision:
 class OrderSpec:
     """One order as it will be put into a submission; sizes and prices already follow the venue's rules.
 
-    The market's decimals are for venues whose wire has whole numbers only.
+    The market's decimals are for venues whose wire has whole numbers only; ``leverage`` matters where it belongs to the
+    order, and not to the account.
     """
 
     client_id: str
@@ -177,6 +178,7 @@ class OrderSpec:
     reduce_only: bool
     size_decimals: int | None = None
     price_decimals: int | None = None
+    leverage: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,18 @@
-"""Simulated Ostium, the reading side: subgraph, price publisher, trading hours.
+"""What Ostium publishes about its markets: pairs, oracle prices, trading hours.
 
 Units as on chain: leverage x 100, fees in percent x 1e6 (10 bps = 100000), USD amounts x 1e6, prices and base amounts
-x 1e18; big integers travel as text. Trades, orders and limits are entities of the subgraph too; nobody has any yet.
+x 1e18; big integers travel as text.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from agentwhere_sim.graphql import Field, GraphQLError, parse, select
 from agentwhere_sim.hours import schedule
 from agentwhere_sim.prices import noise
 from agentwhere_sim.universe import ostium_pairs
@@ -24,15 +23,17 @@ if TYPE_CHECKING:
     from agentwhere_sim.universe import OstiumPair
     from agentwhere_sim.world import World
 
+ORACLE_FEE_USD = Decimal("0.1")
+LIQUIDATION_MARGIN_PCT = 25
+
 _LEVERAGE = 100
 _USD = 10**6
 _BASE = 10**18
 _PERCENT_OF_BPS = 10**4
-_ORACLE_FEE_USD = Decimal("0.1")
-_LIQUIDATION_MARGIN_PCT = 25
 _MAX_COLLATERAL_PCT = 25
-_DEFAULT_PAGE = 100
-_ARGUMENTS = {"first", "skip", "orderBy", "orderDirection", "subgraphError"}
+# Cost of holding: a share of notional per year of blocks, charged to whatever is not crypto.
+_ROLLOVER_PER_YEAR = Decimal("0.04")
+_BLOCKS_PER_YEAR = 12_000 * 24 * 365
 _HALF_SPREAD_BPS = {
     "crypto": "1.5",
     "forex": "0.4",
@@ -42,16 +43,11 @@ _HALF_SPREAD_BPS = {
 }
 
 
-def routes(world: World) -> list[Route]:
-    """Give the routes below ``/ostium``."""
-    service = _Service(world)
-    guard = world.faults.guard
-    return [
-        Route("/subgraph", guard("ostium", service.subgraph), methods=["POST"]),
-        Route("/PricePublish/latest-prices", guard("ostium", service.latest_prices)),
-        Route("/PricePublish/latest-price", guard("ostium", service.latest_price)),
-        Route("/trading-hours/asset-schedule", guard("ostium", service.asset_schedule)),
-    ]
+def rollover_rate(pair: OstiumPair) -> int:
+    """Give what holding a pair costs per block, as a share of notional x 1e18."""
+    if pair.group == "crypto":
+        return 0
+    return int(_ROLLOVER_PER_YEAR * _BASE / _BLOCKS_PER_YEAR)
 
 
 class Quotes:
@@ -60,21 +56,22 @@ class Quotes:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def quote(self, pair: OstiumPair) -> tuple[Decimal, Decimal, Decimal]:
-        """Give bid, mid and ask of the instant."""
-        now_ms = self._world.now_ms()
+    def quote(self, pair: OstiumPair, at_ms: int | None = None) -> tuple[Decimal, Decimal, Decimal]:
+        """Give bid, mid and ask of an instant (default: now)."""
+        instant = self._world.now_ms() if at_ms is None else at_ms
         symbol = pair.underlying.symbol
-        mid = self._world.prices.mid(symbol, now_ms) * self._world.prices.basis(
-            "ostium", symbol, now_ms, 1.0
+        mid = self._world.prices.mid(symbol, instant) * self._world.prices.basis(
+            "ostium", symbol, instant, 1.0
         )
         half = mid * Decimal(_HALF_SPREAD_BPS[pair.group]) / 10_000
         return mid - half, mid, mid + half
 
-    def is_open(self, pair: OstiumPair) -> bool:
-        """Tell whether the pair trades now."""
-        return self._world.hours.is_open(
-            pair.underlying.symbol, schedule(pair.hours), self._world.now()
+    def is_open(self, pair: OstiumPair, at_ms: int | None = None) -> bool:
+        """Tell whether the pair trades at an instant (default: now)."""
+        instant = (
+            self._world.now() if at_ms is None else datetime.fromtimestamp(at_ms / 1000, tz=UTC)
         )
+        return self._world.hours.is_open(pair.underlying.symbol, schedule(pair.hours), instant)
 
     def open_interest(self, pair: OstiumPair) -> tuple[Decimal, Decimal]:
         """Give long and short open interest in units of the base."""
@@ -86,57 +83,15 @@ class Quotes:
         return long_oi, short_oi
 
 
-class _Service:
-    """Translate between the simulated venue and HTTP."""
+class MarketInfo:
+    """Describe the markets: as entities of the subgraph, and by the price publisher."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, quotes: Quotes) -> None:
         self._world = world
-        self._quotes = Quotes(world)
+        self._quotes = quotes
 
-    async def subgraph(self, request: Request) -> Response:
-        """Answer a GraphQL query; errors come with HTTP 200, as subgraphs send them."""
-        try:
-            body = await request.json()
-            fields = parse(body["query"], body.get("variables"))
-            return JSONResponse({"data": {field.name: self._resolve(field) for field in fields}})
-        except GraphQLError as error:
-            return JSONResponse({"errors": [{"message": str(error)}]})
-        except (KeyError, TypeError, ValueError):
-            return JSONResponse(
-                {"errors": [{"message": "the body must be JSON with a query"}]}, 400
-            )
-
-    def _resolve(self, field: Field) -> Any:
-        unknown = set(field.arguments) - _ARGUMENTS
-        if field.name == "pairs" and unknown:
-            names = ", ".join(sorted(unknown))
-            raise GraphQLError(f"the simulated subgraph does not filter pairs by {names}")
-        match field.name:
-            case "pairs":
-                skip, first = (
-                    int(field.arguments.get("skip", 0)),
-                    int(field.arguments.get("first", _DEFAULT_PAGE)),
-                )
-                pairs = [self._entity(pair) for pair in ostium_pairs()[skip : skip + first]]
-                return select("Pair", pairs, field.selection)
-            case "pair":
-                wanted = str(field.arguments.get("id"))
-                found = next((pair for pair in ostium_pairs() if str(pair.pair_id) == wanted), None)
-                return select(
-                    "Pair", None if found is None else self._entity(found), field.selection
-                )
-            case "metaDatas":
-                return select(
-                    "MetaData",
-                    [{"liqMarginThresholdP": str(_LIQUIDATION_MARGIN_PCT)}],
-                    field.selection,
-                )
-            case "trades" | "orders" | "limits":
-                return []
-            case other:
-                raise GraphQLError(f"Type `Query` has no field `{other}`")
-
-    def _entity(self, pair: OstiumPair) -> dict[str, Any]:
+    def entity(self, pair: OstiumPair) -> dict[str, Any]:
+        """Give a pair as the subgraph has it."""
         long_oi, short_oi = self._quotes.open_interest(pair)
         _, mid, _ = self._quotes.quote(pair)
         fee = _whole(pair.taker_fee_bps * _PERCENT_OF_BPS)
@@ -169,7 +124,7 @@ class _Service:
             "lastFundingRate": "0",
             "lastFundingBlock": "0",
             "lastRolloverBlock": "0",
-            "rolloverFeePerBlock": "0",
+            "rolloverFeePerBlock": str(rollover_rate(pair)),
             "maxFundingFeePerBlock": "0",
             **dict.fromkeys(zeros, "0"),
             "group": {
@@ -186,7 +141,7 @@ class _Service:
             "fee": {
                 "id": str(pair.pair_id),
                 "minLevPos": _whole(pair.min_notional_usd * _USD),
-                "oracleFee": _whole(_ORACLE_FEE_USD * _USD),
+                "oracleFee": _whole(ORACLE_FEE_USD * _USD),
             },
         }
 

@@ -1,4 +1,4 @@
-"""Ostium, the reading side: pairs from its subgraph, prices from its publisher, hours from its schedule.
+"""Ostium's public side: pairs from its subgraph, prices from its publisher, hours from its schedule.
 
 Units of the subgraph are those of the contracts (Ostium's ``IOstiumPairsStorage`` and ``IOstiumPairInfos``): fees are
 percent × 1e6, leverage × 1e2, dollars × 1e6, open interest in units of the base × 1e18, funding per L2 block × 1e18.
@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from pydantic import Field, TypeAdapter
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import RefusedError
-from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.market import Market, Quote
 from agentwhere_core.http import HttpClient
-from agentwhere_core.venues.checked import PlainWire, Wire, one_per_token, parse
+from agentwhere_core.venues.checked import Wire, one_per_token, parse
+from agentwhere_core.venues.ostium.node import SERVICE
+from agentwhere_core.venues.ostium.subgraph import Subgraph
 from agentwhere_core.venues.symbols import canonical
 
-SERVICE: Final = "ostium"
-
-_PAGE = 1000
 _DECIMALS = 18
 _USD = Decimal(10) ** 6
 _BASE = Decimal(10) ** 18
@@ -81,20 +80,9 @@ class _Pair(Wire):
         return f"{self.base}/{self.quote}"
 
 
-class _Pairs(PlainWire):
-    pairs: list[_Pair]
+class Price(Wire):
+    """What the oracle says of a pair."""
 
-
-class _GraphQLError(PlainWire):
-    message: str
-
-
-class _GraphQLReply(PlainWire):
-    data: dict[str, Any] | None = None
-    errors: tuple[_GraphQLError, ...] = ()
-
-
-class _Price(Wire):
     base: str = Field(alias="from")
     quote: str = Field(alias="to")
     bid: Decimal
@@ -115,39 +103,37 @@ class _Schedule(Wire):
     seconds_to_toggle_market_status: int | None = None
 
 
-_GRAPHQL = TypeAdapter(_GraphQLReply)
-_PAIRS = TypeAdapter(_Pairs)
-_PRICES = TypeAdapter(list[_Price])
+_PAIRS = TypeAdapter(dict[str, list[_Pair]])
+_PRICES = TypeAdapter(list[Price])
 _SCHEDULE = TypeAdapter(_Schedule)
 
 
-class Ostium:
-    """Pairs and prices of Ostium; it cannot trade there yet.
+class Markets:
+    """Pairs and prices.
 
     Parameters
     ----------
     http
         Connections, with the hosts that may be reached.
-    data_url, subgraph_url
-        Base URL of prices and hours, and address of the subgraph.
+    data_url
+        Base URL of prices and hours.
+    subgraph
+        Where the pairs are listed.
     default_oracle_fee_usd
         Fee per trade to assume where the subgraph does not state it.
     """
-
-    venue: Venue = Venue.OSTIUM
-    can_execute: bool = False
 
     def __init__(
         self,
         http: HttpClient,
         *,
         data_url: str,
-        subgraph_url: str,
-        default_oracle_fee_usd: Decimal = Decimal("0.10"),
+        subgraph: Subgraph,
+        default_oracle_fee_usd: Decimal,
     ) -> None:
         self._http = http
         self._data_url = data_url
-        self._subgraph_url = subgraph_url
+        self._subgraph = subgraph
         self._default_oracle_fee_usd = default_oracle_fee_usd
 
     def list_markets(self, now: datetime) -> list[Market]:
@@ -158,30 +144,19 @@ class Ostium:
         RefusedError
             If the subgraph answers with an error.
         """
-        pairs, prices = self._pairs(), self._prices()
+        pairs, prices = self._pairs(), self.prices()
         return one_per_token(self._market(pair, prices.get(pair.name), now) for pair in pairs)
 
-    def quotes(self, markets: Sequence[Market], now: datetime) -> dict[str, Quote]:  # noqa: ARG002
+    def quotes(self, markets: Sequence[Market]) -> dict[str, Quote]:
         """Return the oracle's bid and ask by token: one request. Quotes carry the oracle's own time."""
         if not markets:
             return {}
-        prices = self._prices()
+        prices = self.prices()
         return {
             market.token: _quote(market.token, prices[market.market_name])
             for market in markets
             if market.market_name in prices and prices[market.market_name].bid > 0
         }
-
-    def candles(
-        self,
-        market: Market,  # noqa: ARG002
-        interval: str,  # noqa: ARG002
-        start: datetime,  # noqa: ARG002
-        end: datetime,  # noqa: ARG002
-        now: datetime,  # noqa: ARG002
-    ) -> list[Candle]:
-        """Return nothing: the venue publishes no history."""
-        return []
 
     def _pairs(self) -> list[_Pair]:
         """Fetch all pairs; the oracle fee is asked for where the subgraph knows it."""
@@ -194,23 +169,14 @@ class Ostium:
 
     def _pairs_with(self, fee_field: str) -> list[_Pair]:
         selection = f"{_PAIR_FIELDS} fee {{ minLevPos {fee_field} }}"
-        found: list[_Pair] = []
-        while True:
-            query = f"query {{ pairs(first: {_PAGE}, skip: {len(found)}) {{ {selection} }} }}"
-            reply = self._http.read(self._subgraph_url, body={"query": query})
-            answer = parse(SERVICE, "a GraphQL answer", _GRAPHQL, reply)
-            if answer.errors:
-                raise RefusedError(SERVICE, f"the subgraph answers: {answer.errors[0].message}")
-            page = parse(SERVICE, "a list of pairs", _PAIRS, answer.data).pairs
-            found += page
-            if len(page) < _PAGE:
-                return found
+        return self._subgraph.list("pairs", selection, _PAIRS)
 
-    def _prices(self) -> dict[str, _Price]:
+    def prices(self) -> dict[str, Price]:
+        """Return what the oracle says of every pair, by name."""
         reply = self._http.read(f"{self._data_url}/PricePublish/latest-prices")
         return {price.name: price for price in parse(SERVICE, "a list of prices", _PRICES, reply)}
 
-    def _market(self, pair: _Pair, price: _Price | None, now: datetime) -> Market:
+    def _market(self, pair: _Pair, price: Price | None, now: datetime) -> Market:
         symbol = canonical(Venue.OSTIUM, pair.name)
         is_open = price is not None and price.is_market_open
         quote = _quote(symbol.token, price) if price is not None and price.bid > 0 else None
@@ -262,7 +228,7 @@ class Ostium:
         return now + timedelta(seconds=wait_s)
 
 
-def _quote(token: str, price: _Price) -> Quote:
+def _quote(token: str, price: Price) -> Quote:
     return Quote(
         venue=Venue.OSTIUM,
         token=token,

@@ -1,0 +1,276 @@
+"""What became of a transaction, and what that means for an order.
+
+A receipt says whether the request was filed; only the settlement event says whether it was carried out. Both are
+looked for on the chain, at the contracts' own addresses: anybody can emit an event of the same shape elsewhere.
+
+A transaction that is in no block has no deadline of its own. While its nonce is free it can still arrive, and the
+report says UNKNOWN; once another transaction used that nonce it never will, and there is nothing to report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, Literal
+
+from agentwhere_core.domain.enums import OrderPurpose, OrderState
+from agentwhere_core.domain.errors import MalformedReplyError
+from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.trade import OrderReport
+from agentwhere_core.venues.ostium import contracts, rules
+from agentwhere_core.venues.ostium.envelopes import Envelope, Kind, Leg, Named
+from agentwhere_core.venues.ostium.node import SERVICE, LogEntry, Node, Receipt
+from agentwhere_core.venues.ostium.reader import Reader
+
+_ZERO = Decimal(0)
+_OPENED, _CLOSED = "MarketOpenExecuted", "MarketCloseExecutedV2"
+_OPEN_REFUSED, _CLOSE_REFUSED = "MarketOpenCanceled", "MarketCloseCanceled"
+_OPEN_EXPIRED, _CLOSE_EXPIRED = "MarketOpenTimeoutExecutedV2", "MarketCloseTimeoutExecutedV2"
+_TRIGGERED = "LimitCloseExecuted"
+_INITIATED = {Kind.OPEN: "MarketOpenOrderInitiated", Kind.CLOSE: "MarketCloseOrderInitiatedV2"}
+_SETTLED = {
+    Kind.OPEN: (_OPENED, _OPEN_REFUSED, _OPEN_EXPIRED),
+    Kind.CLOSE: (_CLOSED, _CLOSE_REFUSED, _CLOSE_EXPIRED),
+}
+_TRIGGERS: Final = {OrderPurpose.TAKE_PROFIT: 0, OrderPurpose.STOP_LOSS: 1}
+_CANCEL_REASONS: Final[Mapping[int, tuple[str, Reason]]] = {
+    1: ("PAUSED", Reason.INACTIVE),
+    2: ("MARKET_CLOSED", Reason.MARKET_CLOSED),
+    3: ("SLIPPAGE", Reason.NOT_FILLED),
+    4: ("TP_REACHED", Reason.NOT_FILLED),
+    5: ("SL_REACHED", Reason.NOT_FILLED),
+    6: ("EXPOSURE_LIMITS", Reason.VENUE_REJECTED),
+    7: ("PRICE_IMPACT", Reason.NOT_FILLED),
+    8: ("MAX_LEVERAGE", Reason.LEVERAGE_TOO_HIGH),
+    9: ("NO_TRADE", Reason.POSITION_CLOSED),
+    10: ("UNDER_LIQUIDATION", Reason.VENUE_REJECTED),
+    11: ("NOT_HIT", Reason.VENUE_REJECTED),
+    12: ("GAIN_LOSS", Reason.VENUE_REJECTED),
+    13: ("DAY_TRADE_NOT_ALLOWED", Reason.VENUE_REJECTED),
+    14: ("CLOSE_DAY_TRADE_NOT_ALLOWED", Reason.VENUE_REJECTED),
+}
+
+
+class Absence(Enum):
+    """Why a transaction has no receipt."""
+
+    MAY_ARRIVE = "MAY_ARRIVE"
+    NEVER = "NEVER"
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A market order that waits for the keeper: its number, and the block in which it was filed."""
+
+    order_id: int
+    block: int
+
+
+class Outcomes:
+    """Read from the chain what became of stored transactions."""
+
+    def __init__(self, node: Node, reader: Reader) -> None:
+        self._node = node
+        self._reader = reader
+
+    def fate(
+        self, envelope: Envelope, leg: Leg
+    ) -> Receipt | Literal[Absence.MAY_ARRIVE, Absence.NEVER]:
+        """Return a transaction's receipt, or why there is none.
+
+        The nonce is asked for first: if it was used up by this very transaction, its receipt exists by then.
+        """
+        used = self._node.nonce(envelope.signer)
+        receipt = self._node.receipt(leg.tx_hash)
+        if receipt is not None:
+            return receipt
+        return Absence.NEVER if used > leg.nonce else Absence.MAY_ARRIVE
+
+    def report(self, envelope: Envelope, client_id: str) -> OrderReport | None:
+        """Return what is known of an order, UNKNOWN while it may still arrive, None if it never can."""
+        named, leg = envelope.order(client_id)
+        fate = self.fate(envelope, leg)
+        if fate is Absence.NEVER:
+            return None
+        if fate is Absence.MAY_ARRIVE:
+            story = f"transaction {leg.tx_hash} is in no block, and its nonce {leg.nonce} is unused"
+            return _report(named, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, story)
+        raw = fate.model_dump(mode="json")
+        if not fate.succeeded:
+            story = f"transaction {leg.tx_hash} was reverted in block {fate.block}"
+            return _report(named, OrderState.REJECTED, Reason.VENUE_REJECTED, story, raw=raw)
+        if leg.kind is Kind.OPEN:
+            return self._of_open(envelope, named, leg, fate)
+        if leg.kind is Kind.CLOSE:
+            return self._of_close(named, leg, fate)
+        return self._of_protection(envelope.trader, named, leg, leg.trade_id, fate.block)
+
+    def filed(self, leg: Leg, receipt: Receipt) -> Filed:
+        """Return the market order that a transaction filed.
+
+        Raises
+        ------
+        MalformedReplyError
+            If its receipt holds no such event.
+        """
+        trading, wanted = self._reader.addresses().trading, _INITIATED[leg.kind]
+        for entry in receipt.logs:
+            if entry.address.lower() == trading and contracts.name_of(entry) == wanted:
+                return Filed(int(contracts.read(entry)["orderId"]), receipt.block)
+        raise MalformedReplyError(
+            SERVICE,
+            f"transaction {leg.tx_hash} succeeded without {wanted}: look at it in a block explorer",
+        )
+
+    def settlement(self, leg: Leg, filed: Filed) -> LogEntry | None:
+        """Return the event that settled a market order, or None while it waits."""
+        found = self._events(
+            _SETTLED[leg.kind], contracts.number_topic(filed.order_id), filed.block
+        )
+        return found[0] if found else None
+
+    def is_timed_out(self, filed: Filed) -> bool:
+        """Tell whether a market order has waited so long that its trader may end it."""
+        return self._node.block().number >= filed.block + self._reader.timeout_blocks()
+
+    def _of_open(self, envelope: Envelope, named: Named, leg: Leg, receipt: Receipt) -> OrderReport:
+        filed = self.filed(leg, receipt)
+        event = self.settlement(leg, filed)
+        if event is None:
+            return self._waiting(named, leg, filed)
+        told = contracts.read(event)
+        name = contracts.name_of(event)
+        if name != _OPENED:
+            return _not_done(named, filed, name, told, event)
+        if named.purpose in _TRIGGERS:
+            opened = leg.model_copy(update={"index": int(told["t"]["index"])})
+            return self._of_protection(envelope.trader, named, opened, filed.order_id, event.block)
+        return _report(
+            named,
+            OrderState.FILLED,
+            None,
+            "",
+            order_id=filed.order_id,
+            # Sized in dollars: it may come to a little more of the base than was asked. The fill has it exactly.
+            filled=min(named.size, Decimal(told["tradeNotional"]) / rules.ONE),
+            price=Decimal(told["t"]["openPrice"]) / rules.ONE,
+            raw=event.model_dump(mode="json"),
+        )
+
+    def _of_close(self, named: Named, leg: Leg, receipt: Receipt) -> OrderReport:
+        filed = self.filed(leg, receipt)
+        event = self.settlement(leg, filed)
+        if event is None:
+            return self._waiting(named, leg, filed)
+        told = contracts.read(event)
+        name = contracts.name_of(event)
+        if name != _CLOSED:
+            return _not_done(named, filed, name, told, event)
+        if told["tradeId"] != leg.trade_id:
+            raise MalformedReplyError(
+                SERVICE,
+                f"order {filed.order_id} closed trade {told['tradeId']} instead of {leg.trade_id}",
+            )
+        return _report(
+            named,
+            OrderState.FILLED,
+            None,
+            "",
+            order_id=filed.order_id,
+            filled=min(named.size, leg.size),
+            price=Decimal(told["price"]) / rules.ONE,
+            raw=event.model_dump(mode="json"),
+        )
+
+    def _of_protection(
+        self, trader: str, named: Named, leg: Leg, trade_id: int, since: int
+    ) -> OrderReport:
+        """Return the state of a take profit or stop loss, which is a price of its trade and nothing by itself."""
+        trade = self._reader.trade(trader, leg.pair, leg.index)
+        is_profit = named.purpose is OrderPurpose.TAKE_PROFIT
+        if trade is not None and trade.trade_id == trade_id:
+            wanted = leg.take_profit if is_profit else leg.stop_loss
+            if (trade.take_profit if is_profit else trade.stop_loss) == wanted:
+                return _report(named, OrderState.ACKED, None, f"rests with trade {trade_id}")
+            story = f"trade {trade_id} has another price now, or none"
+            return _report(named, OrderState.CANCELLED, Reason.PROTECTION_REPLACED, story)
+        topic = contracts.number_topic(trade_id)
+        for event in self._events((_TRIGGERED,), None, since, topic):
+            told = contracts.read(event)
+            if told["orderType"] == _TRIGGERS[named.purpose]:
+                return _report(
+                    named,
+                    OrderState.FILLED,
+                    None,
+                    "",
+                    order_id=int(told["orderId"]),
+                    filled=named.size,
+                    price=Decimal(told["price"]) / rules.ONE,
+                    raw=event.model_dump(mode="json"),
+                )
+        return _report(
+            named, OrderState.CANCELLED, Reason.POSITION_CLOSED, f"trade {trade_id} is closed"
+        )
+
+    def _waiting(self, named: Named, leg: Leg, filed: Filed) -> OrderReport:
+        story = f"order {filed.order_id} waits for the keeper since block {filed.block}"
+        if self.is_timed_out(filed):
+            story += "; it has timed out and can be reclaimed"
+        is_protection = leg.kind is Kind.OPEN and named.purpose in _TRIGGERS
+        order_id = None if is_protection else filed.order_id
+        return _report(named, OrderState.ACKED, None, story, order_id=order_id)
+
+    def _events(
+        self, names: tuple[str, ...], order_topic: str | None, since: int, *topics: str
+    ) -> list[LogEntry]:
+        addresses = self._reader.addresses()
+        order = None if order_topic is None else [order_topic]
+        wanted = [[contracts.topic(name) for name in names], order, *([item] for item in topics)]
+        last = self._node.block().number
+        return self._node.logs([addresses.callbacks, addresses.trading], wanted, since, last)
+
+
+def _not_done(
+    named: Named, filed: Filed, name: str | None, told: Mapping[str, Any], event: LogEntry
+) -> OrderReport:
+    """Report a market order that ended without being carried out; what came with an entry goes with it."""
+    if name in {_OPEN_EXPIRED, _CLOSE_EXPIRED}:
+        reason, story = Reason.NOT_FILLED, "timed out and reclaimed"
+    else:
+        code = int(told["cancelReason"])
+        word, reason = _CANCEL_REASONS.get(code, (f"reason {code}", Reason.VENUE_REJECTED))
+        story = f"cancelled by the keeper: {word}"
+    is_protection = name in {_OPEN_REFUSED, _OPEN_EXPIRED} and named.purpose in _TRIGGERS
+    return _report(
+        named,
+        OrderState.CANCELLED,
+        Reason.POSITION_CLOSED if is_protection else reason,
+        f"order {filed.order_id} was {story}",
+        order_id=None if is_protection else filed.order_id,
+        raw=event.model_dump(mode="json"),
+    )
+
+
+def _report(
+    named: Named,
+    state: OrderState,
+    reason: Reason | None,
+    detail: str,
+    *,
+    order_id: int | None = None,
+    filled: Decimal = _ZERO,
+    price: Decimal | None = None,
+    raw: dict[str, Any] | None = None,
+) -> OrderReport:
+    return OrderReport(
+        client_id=named.client_id,
+        state=state,
+        reason=reason,
+        venue_order_id=None if order_id is None else str(order_id),
+        filled_size=filled,
+        average_price=price,
+        detail=detail,
+        raw=raw or {},
+    )
