@@ -140,8 +140,10 @@ def test_a_trigger_fills_one_side_and_takes_the_other_away(
     desk.send(payload, *specs)
     sim.control("prices", XAU=price)
     found = {spec.purpose: desk.look_up(payload, [spec])[0] for spec in specs}
-    fired, other = found.pop(purpose), [found[p] for p in found if p is not OrderPurpose.ENTRY][0]
-    assert fired is not None and other is not None
+    fired = found.pop(purpose)
+    other = next(found[p] for p in found if p is not OrderPurpose.ENTRY)
+    assert fired is not None
+    assert other is not None
     assert (fired.state, fired.venue_order_id) == (OrderState.FILLED, "2")
     assert (other.state, other.reason) == (OrderState.CANCELLED, Reason.POSITION_CLOSED)
     assert desk.venue.account_state(ACCOUNT, now()).positions == ()
@@ -367,7 +369,8 @@ def test_a_dead_keeper_leaves_an_order_acked_until_it_is_reclaimed(
     sim.control("clock", advance_s=30)
     assert desk.abort(payload)
     [ended, take_profit, _] = desk.look_up(payload, specs)
-    assert ended is not None and take_profit is not None
+    assert ended is not None
+    assert take_profit is not None
     assert (ended.state, ended.reason) == (OrderState.CANCELLED, Reason.NOT_FILLED)
     assert (take_profit.state, take_profit.venue_order_id) == (OrderState.CANCELLED, None)
     assert desk.venue.account_state(ACCOUNT, now()).free_margin_usd == START
