@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from agentwhere_core.domain.enums import OrderPurpose, OrderState
-from agentwhere_core.domain.errors import AgentWhereError, ConfigurationError, RemoteError
+from agentwhere_core.domain.errors import (
+    AgentWhereError,
+    ConfigurationError,
+    InvariantError,
+    RemoteError,
+)
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.reasons import Reason
@@ -40,7 +45,7 @@ LEASE_WAIT_S = 60
 
 _NOTHING_STOPPED = KillSwitches(False, frozenset(), frozenset(), frozenset())
 
-Sign = Callable[[str, int, datetime], bytes]
+Sign = Callable[[str, int, datetime], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def place(desk: Desk, intent: Intent) -> list[Order]:
 
 
 def set_leverage(desk: Desk, market: Market, leverage: int) -> None:
-    """Set an account's leverage in a market before an entry; setting it twice is harmless.
+    """Set an account's leverage in a market before an entry, or whatever the venue needs; twice is harmless.
 
     Raises
     ------
@@ -171,7 +176,11 @@ def settle(
 
 def refresh(desk: Desk, order: Order) -> Order:
     """Ask the venue what became of a resting order, and record it; an order it does not know is CANCELLED."""
-    report = desk.adapter.look_up(desk.account, order.client_id)
+    if order.submission_id is None:
+        raise InvariantError(f"order {order.id} was never sent: there is nothing to look up")
+    with desk.system.engine.begin() as conn:
+        payload = ledger.payload_of(conn, order.submission_id)
+    report = desk.adapter.look_up(desk.account, order.client_id, payload)
     if report is None:
         report = _ended(order, OrderState.CANCELLED, Reason.POSITION_CLOSED)
     return _record(desk.system, [order], {order.client_id: report})[0]
@@ -238,7 +247,8 @@ def _commit(desk: Desk, intent: Intent) -> tuple[Submission, list[Order]]:
         nonce = ledger.next_nonce(
             conn, account.venue, account.signer_address, now, expected=expected
         )
-        payload = desk.adapter.sign_orders(intent.specs, account, key, nonce, deadline)
+        specs = [replace(spec, leverage=intent.leverage) for spec in intent.specs]
+        payload = desk.adapter.sign_orders(specs, account, key, nonce, deadline)
         submission = Submission(
             id=new_id(),
             account_id=account.id,
@@ -306,7 +316,8 @@ def _send_action(desk: Desk, sign: Sign) -> None:
             conn, account.venue, account.signer_address, now, expected=expected
         )
     payload = sign(key, nonce, _deadline(desk, now))
-    desk.adapter.send(payload, [], system.clock())
+    if payload is not None:
+        desk.adapter.send(payload, [], system.clock())
 
 
 def _deadline(desk: Desk, now: datetime) -> datetime:
@@ -329,11 +340,14 @@ def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]
     actions: dict[Action, list[Order]] = defaultdict(list)
     found: dict[str, OrderReport] = {}
     for order in doubtful:
-        report = desk.adapter.look_up(desk.account, order.client_id)
+        report = desk.adapter.look_up(desk.account, order.client_id, item.submission.payload)
         actions[next_action(order.state, report, deadline, asked_at, margin)].append(order)
         if report is not None:
             found[order.client_id] = report
     moved = _record(system, actions[Action.ADOPT], found)
+    unended = actions[Action.DECLARE_ABSENT] + actions[Action.WAIT]
+    if unended and asked_at > deadline + margin and _abort(desk, item, unended):
+        return moved
     moved += _conclude(
         system, actions[Action.DECLARE_ABSENT], OrderState.REJECTED, Reason.NEVER_ARRIVED
     )
@@ -351,6 +365,22 @@ def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]
                 ledger.note(conn, order, "the same bytes are sent again", system.clock())
         moved += _post(desk, item.submission, absent, again=True)
     return moved
+
+
+def _abort(desk: Desk, item: ledger.InDoubt, unended: Sequence[Order]) -> bool:
+    """End a submission that hangs, if its venue needs that; what became of it, the next tick looks up."""
+    system = desk.system
+    key = system.secrets.get(desk.account.key_name).get_secret_value()
+    payload = desk.adapter.sign_abort(desk.account, key, item.submission.payload)
+    if payload is None:
+        return False
+    _require_permission(system)
+    with system.engine.begin() as conn:
+        ledger.check_lease(conn, desk.lease)
+        for order in unended:
+            ledger.note(conn, order, "its time is over: it is ended at the venue", system.clock())
+    desk.adapter.send(payload, [], system.clock())
+    return True
 
 
 def _mark_unknown(system: System, doubtful: Sequence[Order]) -> list[Order]:

@@ -201,6 +201,12 @@ def _insert_intent(
     )
 
 
+def payload_of(conn: Connection, submission_id: UUID) -> bytes:
+    """Return the exact bytes of a submission."""
+    statement = select(submissions.c.payload).where(submissions.c.id == submission_id)
+    return bytes(conn.execute(statement).scalar_one())
+
+
 def begin_sending(conn: Connection, lease: Lease, submission_id: UUID, now: datetime) -> None:
     """Move a submission's planned orders to SENDING, if the lease is still ours.
 

@@ -106,8 +106,20 @@ class Execution(MarketData, Protocol):
         key: str,
         nonce: int,
         deadline: datetime,
-    ) -> bytes:
-        """Return the exact request body that sets the account's leverage in a market; twice is harmless."""
+    ) -> bytes | None:
+        """Return the exact request body of what must stand before an entry in a market; twice is harmless.
+
+        That is the account's leverage there, or the right to take its collateral. None where nothing is missing.
+        """
+        ...
+
+    def sign_abort(self, account: VenueAccount, key: str, payload: bytes) -> bytes | None:
+        """Return the request body that ends a submission which hangs, or None where there is nothing to end.
+
+        Asked once a submission's deadline has passed without a final answer. Bytes that could still arrive are made
+        void, and an order that the venue left alone is called back. None says that its absence is already certain, or
+        that it must be waited for.
+        """
         ...
 
     def deadline(self, now: datetime, usual: timedelta) -> datetime:
@@ -145,8 +157,11 @@ class Execution(MarketData, Protocol):
         """
         ...
 
-    def look_up(self, account: VenueAccount, client_id: str) -> OrderReport | None:
-        """Return what the venue knows of the order, or None if it never saw it."""
+    def look_up(self, account: VenueAccount, client_id: str, payload: bytes) -> OrderReport | None:
+        """Return what the venue knows of the order, or None if it never saw it.
+
+        ``payload`` is the request body that carried the order; some venues know their orders by nothing else.
+        """
         ...
 
     def account_state(self, account: VenueAccount, now: datetime) -> AccountState:

@@ -318,11 +318,11 @@ def test_bytes_that_never_arrived_may_still_arrive_until_their_nonce_is_used(
     sim.fault("ostium", "drop_before", match="eth_sendRawTransaction")
     with pytest.raises(TimedOutError):
         desk.send(payload, spec)
-    [report] = desk.look_up(payload, [spec])
-    assert report is not None
-    assert report.state is OrderState.UNKNOWN
+    assert desk.look_up(payload, [spec]) == [None]
+    assert not desk.venue.is_void(ACCOUNT, payload)
     assert desk.abort(payload)
     assert desk.look_up(payload, [spec]) == [None]
+    assert desk.venue.is_void(ACCOUNT, payload)
     assert not desk.abort(payload)
     with pytest.raises(TimedOutError, match="used by another"):
         desk.send(payload, spec)
@@ -340,7 +340,7 @@ def test_a_stuck_transaction_is_replaced_by_a_transfer_to_oneself(
     with pytest.raises(RefusedError, match="still waits"):
         desk.sign(desk.entry())
     assert desk.abort(payload)
-    assert desk.look_up(payload, [spec]) == [None]
+    assert desk.venue.is_void(ACCOUNT, payload)
     assert desk.place(desk.entry())[0].state is OrderState.FILLED
 
 
@@ -351,6 +351,7 @@ def test_a_later_order_on_the_same_nonce_proves_the_earlier_absent(
     never_sent = desk.sign(first)
     assert desk.place(second)[0].state is OrderState.FILLED
     assert desk.look_up(never_sent, [first]) == [None]
+    assert desk.venue.is_void(ACCOUNT, never_sent)
 
 
 def test_a_dead_keeper_leaves_an_order_acked_until_it_is_reclaimed(

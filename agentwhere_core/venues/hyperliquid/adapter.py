@@ -197,7 +197,16 @@ class Hyperliquid:
             raise InvariantError(f"the payload that was sent holds no order {', '.join(missing)}")
         return outcomes.reports_of_reply(reply, sizes, client_ids)
 
-    def look_up(self, account: VenueAccount, client_id: str) -> OrderReport | None:
+    def sign_abort(self, account: VenueAccount, key: str, payload: bytes) -> bytes | None:  # noqa: ARG002
+        """Return None: bytes are void after their deadline, and an order that was accepted ends by itself."""
+        return None
+
+    def look_up(
+        self,
+        account: VenueAccount,
+        client_id: str,
+        payload: bytes = b"",  # noqa: ARG002 - the venue knows client ids
+    ) -> OrderReport | None:
         """Return what the venue knows of an order, with its average price from its fills; None if it never saw it."""
         body = {"type": "orderStatus", "user": account.address, "oid": client_id}
         answer = parse(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -192,6 +192,20 @@ class Ostium:
         envelope = self._desk.signer.approval(account, key)
         return None if envelope is None else envelope.to_bytes()
 
+    def next_nonce(self, account: VenueAccount) -> int | None:  # noqa: ARG002
+        """Return None: the chain's own nonce is read at signing and kept in the payload."""
+        return None
+
+    def deadline(self, now: datetime, usual: timedelta) -> datetime:
+        """Return ``now`` plus ``usual``: a transaction has no deadline, so ours says when it is given up."""
+        return now + usual
+
+    def is_void(self, account: VenueAccount, payload: bytes) -> bool:  # noqa: ARG002
+        """Return whether none of the stored transactions can ever act: others used up their nonces."""
+        envelope = read_envelope(payload)
+        fates = [self._desk.outcomes.fate(envelope, leg) for leg in envelope.legs]
+        return all(fate is Absence.NEVER for fate in fates)
+
     def sign_abort(self, account: VenueAccount, key: str, payload: bytes) -> bytes | None:
         """Return what ends a submission that hangs, or None if there is nothing to end (yet).
 
@@ -246,8 +260,7 @@ class Ostium:
     def look_up(self, account: VenueAccount, client_id: str, payload: bytes) -> OrderReport | None:
         """Return what became of an order, by the hash of its stored transaction.
 
-        UNKNOWN while the transaction is in no block and its nonce unused: it may still arrive. None once its nonce was
-        used by another: it never will.
+        None while the transaction is in no block: it may still arrive, until `is_void` says otherwise.
         """
         envelope = read_envelope(payload)
         if envelope.trader != account.address.lower():

@@ -3,8 +3,8 @@
 A receipt says whether the request was filed; only the settlement event says whether it was carried out. Both are
 looked for on the chain, at the contracts' own addresses: anybody can emit an event of the same shape elsewhere.
 
-A transaction that is in no block has no deadline of its own. While its nonce is free it can still arrive, and the
-report says UNKNOWN; once another transaction used that nonce it never will, and there is nothing to report.
+A transaction that is in no block has no deadline of its own: while its nonce is free it can still arrive. Once another
+transaction used that nonce it never will.
 """
 
 from __future__ import annotations
@@ -89,14 +89,11 @@ class Outcomes:
         return Absence.NEVER if used > leg.nonce else Absence.MAY_ARRIVE
 
     def report(self, envelope: Envelope, client_id: str) -> OrderReport | None:
-        """Return what is known of an order, UNKNOWN while it may still arrive, None if it never can."""
+        """Return what is known of an order, None if its transaction is in no block."""
         named, leg = envelope.order(client_id)
         fate = self.fate(envelope, leg)
-        if fate is Absence.NEVER:
+        if not isinstance(fate, Receipt):
             return None
-        if fate is Absence.MAY_ARRIVE:
-            story = f"transaction {leg.tx_hash} is in no block, and its nonce {leg.nonce} is unused"
-            return _report(named, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, story)
         raw = fate.model_dump(mode="json")
         if not fate.succeeded:
             story = f"transaction {leg.tx_hash} was reverted in block {fate.block}"
