@@ -1,0 +1,154 @@
+"""A real EVM for tests: anvil, with our double of Ostium's contracts compiled and deployed on it.
+
+Both tools come from npm: ``npm install --prefix DIR @foundry-rs/anvil solc``, and ``DIR/node_modules/.bin`` on PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from eth_account import Account
+from eth_utils.address import to_checksum_address
+
+SOURCE = Path(__file__).parent / "contracts" / "OstiumDouble.sol"
+TOOLS = ("anvil", "solcjs")
+DEPLOYER = Account.from_key("0x" + "17" * 32)
+
+
+def require_tools() -> None:
+    """Skip, and say what is missing."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(
+            f"no {' and no '.join(missing)} on PATH: npm install --prefix DIR @foundry-rs/anvil solc"
+        )
+
+
+@dataclass
+class Evm:
+    """A running chain, with Ostium's double and a dollar on it."""
+
+    url: str
+    dollar: str = ""
+    ostium: str = ""
+
+    def ask(self, method: str, *params: Any) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = httpx.post(self.url, json=body, trust_env=False, timeout=10).json()
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def transact(self, to: str | None, data: str, key: str | None = None) -> Any:
+        """Send a call in a transaction of its own, and return its receipt."""
+        account = DEPLOYER if key is None else Account.from_key(key)
+        transaction = {
+            "chainId": int(self.ask("eth_chainId"), 16),
+            "nonce": int(self.ask("eth_getTransactionCount", account.address, "latest"), 16),
+            "value": 0,
+            "data": data,
+            "gas": 12_000_000,
+            "gasPrice": 3 * 10**9,
+        } | ({"to": to} if to else {})
+        signed = account.sign_transaction(transaction)
+        tx_hash = self.ask("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex())
+        receipt = self.ask("eth_getTransactionReceipt", tx_hash)
+        if receipt["status"] != "0x1":
+            raise RuntimeError(f"{data[:10]} was reverted")
+        created = receipt["contractAddress"]
+        return receipt | {"contractAddress": created and to_checksum_address(created)}
+
+    def call(self, contract: str, function: str, *arguments: Any, key: str | None = None) -> Any:
+        """Call a function of ``Dollar`` or ``OstiumDouble`` in a transaction."""
+        data = interface(contract).encode_abi(function, args=list(arguments))
+        to = self.dollar if contract == "Dollar" else self.ostium
+        return self.transact(to, data, key)
+
+    def fund(self, address: str, usdc: int) -> None:
+        self.ask("anvil_setBalance", address, hex(10**18))
+        if usdc:
+            self.call("Dollar", "mint", address, usdc * 10**6)
+
+    def settle(self, order_id: int, price: int, reason: int = 0) -> None:
+        """Be the keeper; prices in dollars."""
+        self.call("OstiumDouble", "settle", order_id, price * 10**18, reason)
+
+
+@contextmanager
+def running() -> Iterator[Evm]:
+    """Start a chain of our own and deploy on it."""
+    process = subprocess.Popen(
+        ["anvil", "--port", "0", "--chain-id", "31337", "--accounts", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        output = process.stdout
+        found = None
+        while output is not None and found is None:
+            line = output.readline()
+            if not line:
+                raise RuntimeError("anvil ended before it listened")
+            found = re.search(r"Listening on (\S+)", line)
+        evm = Evm(f"http://{found[1] if found else ''}")
+        evm.ask("anvil_setBalance", DEPLOYER.address, hex(10**20))
+        evm.dollar = evm.transact(None, compiled()["Dollar"]["bytecode"])["contractAddress"]
+        argument = evm.dollar[2:].rjust(64, "0")
+        double = compiled()["OstiumDouble"]["bytecode"] + argument
+        evm.ostium = evm.transact(None, double)["contractAddress"]
+        yield evm
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@cache
+def compiled() -> dict[str, dict[str, Any]]:
+    """Return interface and bytecode of each contract."""
+    wish = {
+        "language": "Solidity",
+        "sources": {"double": {"content": SOURCE.read_text(encoding="utf-8")}},
+        "settings": {
+            "optimizer": {"enabled": True, "runs": 1},
+            "viaIR": True,
+            "evmVersion": "shanghai",
+            "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}},
+        },
+    }
+    answer = subprocess.run(
+        ["solcjs", "--standard-json"],
+        input=json.dumps(wish),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    result = json.loads(answer[answer.index("{") :])
+    errors = [e["formattedMessage"] for e in result.get("errors", []) if e["severity"] == "error"]
+    if errors:
+        raise RuntimeError("\n".join(errors))
+    return {
+        name: {"abi": one["abi"], "bytecode": "0x" + one["evm"]["bytecode"]["object"]}
+        for name, one in result["contracts"]["double"].items()
+    }
+
+
+def interface(contract: str) -> Any:
+    from web3 import Web3
+    from web3.providers.base import BaseProvider
+
+    return Web3(BaseProvider()).eth.contract(abi=compiled()[contract]["abi"])
