@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from agentwhere_core.venues.ostium.node import OstiumChain
 from agentwhere_flow.settings import Profile, Settings
 
 
@@ -20,6 +21,7 @@ class Endpoints:
     hyperliquid_is_mainnet: bool
     ostium_data: str
     ostium_subgraph: str
+    ostium_chain: OstiumChain | None
     lighter_data: str
     lighter_trade: str
     lighter_is_mainnet: bool
@@ -35,6 +37,7 @@ class Endpoints:
             self.hyperliquid_trade,
             self.ostium_data,
             self.ostium_subgraph,
+            *((chain.rpc_url, chain.subgraph_url) if (chain := self.ostium_chain) else ()),
             self.lighter_data,
             self.lighter_trade,
         )
@@ -44,6 +47,19 @@ class Endpoints:
 _OSTIUM_SUBGRAPH = "https://subgraph.satsuma-prod.com/391a61815d32/ostium/ost-prod/api"
 _OSTIUM_SUBGRAPH_SEPOLIA = "https://subgraph.satsuma-prod.com/391a61815d32/ostium/ost-sep-final/api"
 _OSTIUM_PRICES = "https://metadata-backend.ostium.io"
+# Ostium's own addresses, as its SDK 3.3.1 has them; the adapter asks the node for its chain before it signs.
+_ARBITRUM_ONE = OstiumChain(
+    rpc_url="https://arb1.arbitrum.io/rpc",
+    subgraph_url=_OSTIUM_SUBGRAPH,
+    chain_id=42_161,
+    trading="0x6D0bA1f9996DBD8885827e1b2e8f6593e7702411",
+)
+_ARBITRUM_SEPOLIA = OstiumChain(
+    rpc_url="https://sepolia-rollup.arbitrum.io/rpc",
+    subgraph_url=_OSTIUM_SUBGRAPH_SEPOLIA,
+    chain_id=421_614,
+    trading="0x2A9B9c988393f46a2537B0ff11E98c2C15a95afe",
+)
 _LLM = "https://openrouter.ai/api/v1"
 _LLM_MODEL = "openai/gpt-4o-mini"
 _X = "https://api.x.com"
@@ -69,6 +85,7 @@ def endpoints(settings: Settings) -> Endpoints:
             if in_sim
             else (_OSTIUM_SUBGRAPH_SEPOLIA if testnet else _OSTIUM_SUBGRAPH)
         ),
+        ostium_chain=_ostium_chain(settings, simulated),
         lighter_data=f"{simulated}/lighter" if in_sim else lighter,
         lighter_trade=f"{simulated}/lighter" if trades_in_sim else lighter,
         lighter_is_mainnet=settings.profile is Profile.LIVE,
@@ -76,3 +93,23 @@ def endpoints(settings: Settings) -> Endpoints:
         llm=settings.llm_base_url or (f"{simulated}/llm/v1" if in_sim else _LLM),
         llm_model=settings.llm_model or ("sim/careful-analyst" if in_sim else _LLM_MODEL),
     )
+
+
+def _ostium_chain(settings: Settings, simulated: str) -> OstiumChain | None:
+    """Return where Ostium is traded; nowhere in ``live`` until ``AGENTWHERE_OSTIUM_MAINNET=yes``.
+
+    The venue was exploited in July 2026: that it is sound again is for a person to decide.
+    """
+    if settings.profile in (Profile.SIM, Profile.PAPER):
+        return OstiumChain(
+            rpc_url=f"{simulated}/ostium/rpc",
+            subgraph_url=f"{simulated}/ostium/subgraph",
+            chain_id=412_346,
+            trading="0x0571000000000000000000000000000000000002",
+        )
+    chain = _ARBITRUM_SEPOLIA
+    if settings.profile is Profile.LIVE:
+        if settings.ostium_mainnet != "yes":
+            return None
+        chain = _ARBITRUM_ONE
+    return replace(chain, rpc_url=settings.ostium_rpc_url or chain.rpc_url)

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
         Venue.OSTIUM,
         Venue.LIGHTER,
     )
+    ostium_mainnet: str = ""
+    ostium_rpc_url: str | None = None
     x_bearer_token: SecretStr | None = None
     llm_api_key: SecretStr | None = None
     llm_base_url: str | None = None

@@ -90,7 +90,12 @@ def _hyperliquid(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) 
 def _ostium(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> MarketData:
     from agentwhere_core.venues.ostium import Ostium
 
-    return Ostium(http, data_url=endpoints.ostium_data, subgraph_url=endpoints.ostium_subgraph)
+    return Ostium(
+        http,
+        data_url=endpoints.ostium_data,
+        subgraph_url=endpoints.ostium_subgraph,
+        chain=endpoints.ostium_chain,
+    )
 
 
 def _lighter(endpoints: Endpoints, http: HttpClient, secrets: SecretStore) -> MarketData:

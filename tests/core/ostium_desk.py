@@ -37,7 +37,7 @@ def now() -> datetime:
 
 
 def sim_chain(url: str) -> OstiumChain:
-    return OstiumChain(f"{url}/ostium/rpc", SIM_CHAIN_ID, SIM_TRADING)
+    return OstiumChain(f"{url}/ostium/rpc", f"{url}/ostium/subgraph", SIM_CHAIN_ID, SIM_TRADING)
 
 
 @dataclass

@@ -92,7 +92,7 @@ def open_desk(evm: Evm, stack: ExitStack, **options: Any) -> AnvilDesk:
         stack.enter_context(client("ostium")),
         data_url=empty.url,
         subgraph_url=empty.url,
-        chain=OstiumChain(evm.url, 31_337, evm.ostium),
+        chain=OstiumChain(evm.url, empty.url, 31_337, evm.ostium),
         **({"receipt_wait_s": 0.5, "settle_wait_s": 5.0} | options),
     )
     return AnvilDesk(venue, {"XAU": GOLD})

@@ -49,13 +49,12 @@ _HAS_ARRIVED: Final = ("already known", "already imported", "known transaction",
 class _Desk:
     """Everything that trading needs, on one chain."""
 
-    def __init__(
-        self, http: HttpClient, chain: OstiumChain, subgraph: Subgraph, markets: Markets
-    ) -> None:
+    def __init__(self, http: HttpClient, chain: OstiumChain, markets: Markets) -> None:
         self.node = Node(http, chain.rpc_url, chain.chain_id)
         self.reader = Reader(self.node, chain.trading)
         self.signer = Signer(self.node, self.reader)
         self.outcomes = Outcomes(self.node, self.reader)
+        subgraph = Subgraph(http, chain.subgraph_url)
         self.accounts = Accounts(subgraph, markets, self.node, self.reader)
 
 
@@ -92,14 +91,13 @@ class Ostium:
         settle_wait_s: float = 6.0,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        subgraph = Subgraph(http, subgraph_url)
         self._markets = Markets(
             http,
             data_url=data_url,
-            subgraph=subgraph,
+            subgraph=Subgraph(http, subgraph_url),
             default_oracle_fee_usd=default_oracle_fee_usd,
         )
-        self._trading = None if chain is None else _Desk(http, chain, subgraph, self._markets)
+        self._trading = None if chain is None else _Desk(http, chain, self._markets)
         self._receipt_wait_s = receipt_wait_s
         self._settle_wait_s = settle_wait_s
         self._pause = pause

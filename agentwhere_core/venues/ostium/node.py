@@ -31,10 +31,12 @@ _LOG_BLOCKS = 100_000
 class OstiumChain:
     """Where Ostium's contracts live.
 
-    Every other contract is found through the registry that ``trading`` names, so one address has to be right.
+    Every other contract is found through the registry that ``trading`` names, so one address has to be right. The
+    subgraph is the one that follows this chain; markets may be read from another.
     """
 
     rpc_url: str
+    subgraph_url: str
     chain_id: int
     trading: str
 
