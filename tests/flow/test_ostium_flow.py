@@ -1,4 +1,4 @@
-"""Trades on Ostium through routing, ledger and monitor: settled later, killed anywhere, reclaimed when nobody settles."""
+"""Trades on Ostium through routing, ledger and monitor: settled later, killed anywhere, reclaimed if never settled."""
 
 from __future__ import annotations
 
