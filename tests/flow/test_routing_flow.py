@@ -73,17 +73,21 @@ def test_btc_goes_to_hyperliquid_and_nobody_else_is_asked(desk: System) -> None:
     assert Decimal(row["venue_availability"][0]["cost_bps"]["total"]) > 0
 
 
-def test_gold_goes_to_ostium_and_ends_visibly_where_execution_is_missing(desk: System) -> None:
-    signal = place_signal(desk, "XAU", deployment="bold")
-    row = decision_row(desk, signal)
+def test_gold_goes_to_ostium(desk: System) -> None:
+    row = decision_row(desk, place_signal(desk, "XAU", deployment="bold"))
     assert row["selected_venue"] == "OSTIUM"
     assert row["checked_venues"] == ["HYPERLIQUID", "OSTIUM"]
     assert [check["reason"] for check in row["venue_availability"]] == ["NOT_LISTED", "AVAILABLE"]
 
+
+def test_a_signal_ends_visibly_where_execution_is_missing(desk: System) -> None:
+    signal = place_signal(desk, "XAU", deployment="bold", venue=Venue.LIGHTER)
+    row = decision_row(desk, signal)
+
     report = execute_orders(desk, utc_now())
 
     assert report.refusals == {"EXECUTION_NOT_AVAILABLE": 1}
-    ended = [("OSTIUM", "CANCELLED", "EXECUTION_NOT_AVAILABLE", Decimal(0), None)]
+    ended = [("LIGHTER", "CANCELLED", "EXECUTION_NOT_AVAILABLE", Decimal(0), None)]
     assert order_ends(desk, signal) == ended
     execute_orders(desk, utc_now())
     assert order_ends(desk, signal) == ended

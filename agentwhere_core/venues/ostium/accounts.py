@@ -27,7 +27,7 @@ from agentwhere_core.domain.trade import (
     VenueAccount,
     VenuePosition,
 )
-from agentwhere_core.venues.checked import KeptWire, Wire, parse
+from agentwhere_core.venues.checked import KeptWire, Wire
 from agentwhere_core.venues.ostium import contracts, rules
 from agentwhere_core.venues.ostium.markets import Markets, Price
 from agentwhere_core.venues.ostium.node import SERVICE, Node
@@ -230,8 +230,8 @@ class Accounts:
 
     def _require_fresh(self) -> None:
         newest = self._node.block().number
-        answer = self._subgraph.ask("query { _meta { block { number } hasIndexingErrors } }")
-        meta = parse(SERVICE, "the subgraph's block", _META, answer)["_meta"]
+        query = "query { _meta { block { number } hasIndexingErrors } }"
+        meta = self._subgraph.read("_meta", query, _META)
         behind = newest - meta.block.number
         if behind > _OLDEST_BLOCKS or meta.has_indexing_errors:
             raise ServerFaultError(
@@ -242,8 +242,8 @@ class Accounts:
             )
 
     def _liquidation_threshold(self) -> Decimal:
-        answer = self._subgraph.ask("query { metaDatas { liqMarginThresholdP } }")
-        found = parse(SERVICE, "the liquidation threshold", _THRESHOLD, answer)["metaDatas"]
+        query = "query { metaDatas { liqMarginThresholdP } }"
+        found = self._subgraph.read("metaDatas", query, _THRESHOLD)
         return found[0].liq_margin_threshold_p if found else _ZERO
 
     def _transfers(self, account: VenueAccount, since: datetime) -> list[CashFlow]:

@@ -49,6 +49,17 @@ class Subgraph:
             raise RefusedError(SERVICE, f"the subgraph answers: {answer.errors[0].message}")
         return answer.data
 
+    def read(self, name: str, query: str, shape: TypeAdapter[dict[str, _T]]) -> _T:
+        """Return what a query selects under ``name``.
+
+        Raises
+        ------
+        MalformedReplyError
+            If it is not there, or is not as ``shape`` says.
+        """
+        data = self.ask(query) or {}
+        return parse(SERVICE, f"a list of {name}", shape, {name: data.get(name)})[name]
+
     def list(
         self, name: str, selection: str, shape: TypeAdapter[dict[str, list[_T]]], where: str = ""
     ) -> list[_T]:
@@ -67,7 +78,7 @@ class Subgraph:
         arguments = f", {where}" if where else ""
         while True:
             query = f"query {{ {name}(first: {PAGE}, skip: {len(found)}{arguments}) {{ {selection} }} }}"
-            page = parse(SERVICE, f"a list of {name}", shape, self.ask(query))[name]
+            page = self.read(name, query, shape)
             found += page
             if len(page) < PAGE:
                 return found
