@@ -336,6 +336,9 @@ def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]
             return _send(desk, item.submission, doubtful)
         return _conclude(system, doubtful, OrderState.CANCELLED, Reason.NEVER_SENT)
     doubtful = _mark_unknown(system, doubtful)
+    if system.clock() > deadline + margin:
+        # Before the lookup: what it then says of absence can no longer be overtaken.
+        _abort(desk, item, doubtful)
     asked_at = system.clock()
     actions: dict[Action, list[Order]] = defaultdict(list)
     found: dict[str, OrderReport] = {}
@@ -345,9 +348,6 @@ def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]
         if report is not None:
             found[order.client_id] = report
     moved = _record(system, actions[Action.ADOPT], found)
-    unended = actions[Action.DECLARE_ABSENT] + actions[Action.WAIT]
-    if unended and asked_at > deadline + margin and _abort(desk, item, unended):
-        return moved
     moved += _conclude(
         system, actions[Action.DECLARE_ABSENT], OrderState.REJECTED, Reason.NEVER_ARRIVED
     )
@@ -367,20 +367,19 @@ def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]
     return moved
 
 
-def _abort(desk: Desk, item: ledger.InDoubt, unended: Sequence[Order]) -> bool:
-    """End a submission that hangs, if its venue needs that; what became of it, the next tick looks up."""
+def _abort(desk: Desk, item: ledger.InDoubt, doubtful: Sequence[Order]) -> None:
+    """End at its venue a submission whose time is over, where the venue needs that."""
     system = desk.system
     key = system.secrets.get(desk.account.key_name).get_secret_value()
     payload = desk.adapter.sign_abort(desk.account, key, item.submission.payload)
     if payload is None:
-        return False
+        return
     _require_permission(system)
     with system.engine.begin() as conn:
         ledger.check_lease(conn, desk.lease)
-        for order in unended:
+        for order in doubtful:
             ledger.note(conn, order, "its time is over: it is ended at the venue", system.clock())
     desk.adapter.send(payload, [], system.clock())
-    return True
 
 
 def _mark_unknown(system: System, doubtful: Sequence[Order]) -> list[Order]:

@@ -136,10 +136,10 @@ class Ostium:
         quote: Quote,
         max_slippage_bps: Decimal,
     ) -> tuple[Decimal, Decimal]:
-        """Return (size, limit price) of an entry worth ``notional_usd`` at its limit; size 0 if below the minimum."""
+        """Return (size, limit price) of an entry worth at most ``notional_usd``; size 0 if below the pair's minimum."""
         price = quote.ask if side is OrderSide.BUY else quote.bid
         limit = rules.limit_price(side, price, max_slippage_bps)
-        return rules.entry_size(notional_usd, limit, market.min_notional_usd), limit
+        return rules.entry_size(notional_usd, price, limit, market.min_notional_usd), limit
 
     def round_price(self, market: Market, price: Decimal) -> Decimal:  # noqa: ARG002
         """Return ``price`` with a finite number of figures; the venue has no tick."""

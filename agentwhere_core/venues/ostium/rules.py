@@ -58,16 +58,19 @@ def limit_price(side: OrderSide, reference: Decimal, max_slippage_bps: Decimal) 
     return round_price(reference * factor)
 
 
-def entry_size(notional_usd: Decimal, limit: Decimal, min_notional_usd: Decimal) -> Decimal:
-    """Return the size that is worth ``notional_usd`` at ``limit``; zero if below the pair's minimum.
+def entry_size(
+    notional_usd: Decimal, price: Decimal, limit: Decimal, min_notional_usd: Decimal
+) -> Decimal:
+    """Return the size that is worth at most ``notional_usd`` at ``price`` and at ``limit``; zero below the minimum.
 
-    At its limit, so that size x limit / leverage is exactly the margin that was meant, wherever it fills.
+    The stake is size x limit / leverage. So a long order stakes exactly the margin that was meant, a short one a
+    little less, and neither ever more.
     """
-    if notional_usd <= 0 or notional_usd < min_notional_usd:
+    if notional_usd <= 0 or price <= 0:
         return Decimal(0)
-    size = (notional_usd / limit).quantize(_SIZE_STEP, rounding=ROUND_DOWN)
-    # Rounding must not push a smallest order below the minimum.
-    return size if size * limit >= min_notional_usd else size + _SIZE_STEP
+    size = (notional_usd / max(price, limit)).quantize(_SIZE_STEP, rounding=ROUND_DOWN)
+    # A millionth of a dollar may be lost to rounding again when the stake is made.
+    return size if size * limit >= min_notional_usd + 1 / USDC else Decimal(0)
 
 
 def stake(entry: OrderSpec, take_profit: Decimal | None, stop_loss: Decimal | None) -> Stake:
