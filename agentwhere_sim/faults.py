@@ -179,7 +179,7 @@ class Faults:
 
     def suffers(self, service: str, kind: str, content: str) -> bool:
         """Tell whether a fault that only the service itself can act out is due, and count it as fired."""
-        return self._take(service, (kind,), content) is not None
+        return self.take(service, (kind,), content) is not None
 
     def guard(
         self,
