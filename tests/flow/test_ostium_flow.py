@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,14 @@ from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.markets import sync_markets
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.profiles import endpoints
+from agentwhere_flow.report import StepReport
 from agentwhere_flow.settings import Profile, Settings
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from tests.flow.scenes import place_signal
 from tests.flow.test_crashes import (
-    BEFORE_RECORDING,
-    BEFORE_SENDING,
-    Crash,
-    fault_fired,
-    hold_commit,
-    is_sleeping,
+    CRASHES,
+    Place,
     kill_at,
 )
 from tests.flow.world import rows, utc_now
@@ -33,23 +31,7 @@ from tests.flow.world import rows, utc_now
 pytestmark = pytest.mark.timeout(180)
 
 BROADCAST = "eth_sendRawTransaction"
-
-
-def hold_broadcast(kind: str) -> Any:
-    """Let the node swallow a transaction, or hold its answer back."""
-
-    def hold(_system: System, sim: Simulator) -> None:
-        sim.fault("ostium", kind, seconds=60, match=BROADCAST)
-
-    return hold
-
-
-CRASHES = {
-    "after the intent commits": Crash(hold_commit(BEFORE_SENDING), is_sleeping),
-    "after sending": Crash(hold_broadcast("hang_before"), fault_fired),
-    "after the node accepts": Crash(hold_broadcast("hang_after"), fault_fired),
-    "after the settlement": Crash(hold_commit(BEFORE_RECORDING), is_sleeping),
-}
+OSTIUM = Place(Venue.OSTIUM, "ostium", BROADCAST)
 
 
 @pytest.fixture
@@ -108,7 +90,7 @@ def test_a_stop_that_fired_at_the_venue_closes_the_position(gold: System, sim: S
 def test_an_entry_killed_anywhere_ends_as_one_trade(
     gold: System, sim: Simulator, tmp_path: Path, name: str
 ) -> None:
-    kill_at(CRASHES[name], gold, sim, "execution", "execute_orders")
+    kill_at(CRASHES[name], gold, sim, OSTIUM, ("execution", "execute_orders"))
     settle(gold)
     monitor_positions(gold, utc_now())
     assert states(gold) == [("FILLED", 1)]
@@ -125,9 +107,8 @@ def test_an_exit_killed_anywhere_closes_once(
         desk, "XAU", deployment="bold", stop_loss_pct=None, take_profit_pct=None, max_holding_h="0"
     )
     execute_orders(desk, utc_now())
-    kill_at(CRASHES[name], desk, sim, "positions", "monitor_positions")
-    # The first tick may find the close filed and not yet settled.
-    monitor_positions(desk, utc_now())
+    kill_at(CRASHES[name], desk, sim, OSTIUM, ("positions", "monitor_positions"))
+    await_settlement(desk, "EXIT", monitor_positions)
     monitor_positions(desk, utc_now())
     assert states(desk, "EXIT") == [("FILLED", 1)]
     assert len(at_venue(sim, "Close")) == 1
@@ -144,10 +125,17 @@ def test_whatever_the_wire_does_there_is_one_trade(gold: System, sim: Simulator,
 
 
 def settle(system: System) -> None:
-    """Run ticks until the keeper has had its moment."""
-    for _ in range(10):
-        execute_orders(system, utc_now())
-        if states(system)[0][0] != "ACKED":
+    """Run the ticks that follow an entry until the keeper has had its moment."""
+    await_settlement(system, "ENTRY", execute_orders)
+
+
+def await_settlement(
+    system: System, purpose: str, tick: Callable[[System, datetime], StepReport]
+) -> None:
+    """Run ticks until the keeper has settled the order of this purpose."""
+    for _ in range(25):
+        tick(system, utc_now())
+        if states(system, purpose)[0][0] != "ACKED":
             return
         time.sleep(0.2)
 

@@ -80,20 +80,6 @@ def test_gold_goes_to_ostium(desk: System) -> None:
     assert [check["reason"] for check in row["venue_availability"]] == ["NOT_LISTED", "AVAILABLE"]
 
 
-def test_a_signal_ends_visibly_where_execution_is_missing(desk: System) -> None:
-    signal = place_signal(desk, "XAU", deployment="bold", venue=Venue.LIGHTER)
-    row = decision_row(desk, signal)
-
-    report = execute_orders(desk, utc_now())
-
-    assert report.refusals == {"EXECUTION_NOT_AVAILABLE": 1}
-    ended = [("LIGHTER", "CANCELLED", "EXECUTION_NOT_AVAILABLE", Decimal(0), None)]
-    assert order_ends(desk, signal) == ended
-    execute_orders(desk, utc_now())
-    assert order_ends(desk, signal) == ended
-    assert decision_row(desk, signal) == row
-
-
 def test_a_token_that_nobody_lists_is_skipped_with_every_venues_reason(desk: System) -> None:
     signal = place_signal(desk, "WAGMICAT", deployment="bold")
 

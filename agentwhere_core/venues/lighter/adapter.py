@@ -219,7 +219,16 @@ class Lighter:
             for report in reports
         ]
 
-    def look_up(self, account: VenueAccount, client_id: str) -> OrderReport | None:
+    def sign_abort(self, account: VenueAccount, key: str, payload: bytes) -> bytes | None:  # noqa: ARG002
+        """Return None: bytes are void after their deadline, and what was accepted ends by itself."""
+        return None
+
+    def look_up(
+        self,
+        account: VenueAccount,
+        client_id: str,
+        payload: bytes = b"",  # noqa: ARG002 - the venue knows client ids
+    ) -> OrderReport | None:
         """Return what the venue lists of an order; None if it never saw it."""
         index = transactions.client_index(client_id)
         known = self._reader.known(account)
