@@ -98,7 +98,7 @@ def test_the_demonstration_is_made_once(system: System) -> None:
     before = contents(system, *DEMO_TABLES)
     second = create_demo(system, utc_now())
     assert contents(system, *DEMO_TABLES) == before
-    assert (first.rows_out, second.rows_out) == (7, 0)
+    assert (first.rows_out, second.rows_out) == (9, 0)
     assert {row[0] for row in rows(system, "SELECT name FROM agentwhere.deployments")} == {
         "bold",
         "careful",
@@ -123,7 +123,7 @@ def test_a_simulator_that_forgot_everything_is_funded_again(system: System, sim:
     create_demo(system, utc_now())
     sim.control("reset")
     report = create_demo(system, utc_now())
-    assert [row["made"] for row in report.table] == ["deposit"] * 4
+    assert [row["made"] for row in report.table] == ["deposit"] * 6
 
 
 def test_keys_never_reach_the_database_and_are_readable_by_their_owner_only(
