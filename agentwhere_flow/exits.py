@@ -16,15 +16,15 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderSpec, Position, VenueAccount
 from agentwhere_core.execution.client_ids import client_id, exit_key
 from agentwhere_core.execution.exits import ExitDecision
-from agentwhere_flow import ledger
+from agentwhere_flow import ledger, settling
 from agentwhere_flow.fills import sync_account
 from agentwhere_flow.ledger import Desk, Intent
 from agentwhere_store import fills as fill_store
 from agentwhere_store import markets as market_store
-from agentwhere_store import orders as order_store
+from agentwhere_store import open_orders
 from agentwhere_store import positions as store
 from agentwhere_store.leases import Lease
-from agentwhere_store.orders import ExitOrders
+from agentwhere_store.open_orders import ExitOrders
 
 if TYPE_CHECKING:
     from agentwhere_flow.report import Tally
@@ -59,7 +59,7 @@ def close_positions(
         return []
     by_id = {position.id: position for position in open_now}
     with desk.system.engine.begin() as conn:
-        earlier = order_store.exits_of(conn, [decision.position_id for decision in decisions])
+        earlier = open_orders.exits_of(conn, [decision.position_id for decision in decisions])
     sent = []
     for decision in decisions:
         position = by_id[decision.position_id]
@@ -80,7 +80,7 @@ def close_positions(
 def clear_protection(desk: ExitDesk, tally: Tally) -> None:
     """Cancel protective orders whose position is gone, so that none is left to hit a later one."""
     with desk.system.engine.begin() as conn:
-        stray = order_store.stray_protection(conn)
+        stray = open_orders.stray_protection(conn)
         tokens = {order.token for order in stray}
         markets = {(m.venue, m.token): m for m in market_store.markets(conn, tokens=tokens)}
     for account_id, group in groupby(
@@ -169,7 +169,7 @@ def _clear(at: Desk, stray: Sequence[Order], markets: Mapping[tuple[Venue, str],
     """Ask what became of an account's stray orders, cancel those that still rest, and ask again."""
     resting = [
         order
-        for order in (ledger.refresh(at, item) for item in stray)
+        for order in (settling.refresh(at, item) for item in stray)
         if order.state in {OrderState.ACKED, OrderState.PARTIAL}
     ]
     by_market = groupby(sorted(resting, key=lambda order: order.token), lambda order: order.token)
@@ -177,4 +177,4 @@ def _clear(at: Desk, stray: Sequence[Order], markets: Mapping[tuple[Venue, str],
         orders = list(group)
         ledger.cancel(at, markets[at.account.venue, token], orders)
         for order in orders:
-            ledger.refresh(at, order)
+            settling.refresh(at, order)

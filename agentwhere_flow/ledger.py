@@ -1,17 +1,13 @@
-"""The one way to send an order: intent and exact bytes are committed, then sent, then resolved.
+"""The one way to send an order: intent and exact bytes are committed, then sent, then the answer is recorded.
 
-`place` plans and sends. `settle` looks after everything whose outcome is not known: orders that a dead process left
-PLANNED or SENDING, and orders whose answer was lost. An UNKNOWN order is looked up, and sent again only as the very
-same bytes before their deadline; a new attempt exists only after the venue proved that the old one never arrived.
+`place` does all of it. What is left open, by a dead process or a lost answer, is the business of `settling`.
 
 Both need the lease ``execution``: while it is held, nobody else sends.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,31 +15,21 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from agentwhere_core.domain.enums import OrderPurpose, OrderState
-from agentwhere_core.domain.errors import (
-    AgentWhereError,
-    ConfigurationError,
-    InvariantError,
-    RemoteError,
-)
+from agentwhere_core.domain.enums import OrderState
+from agentwhere_core.domain.errors import ConfigurationError, RemoteError
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderReport, OrderSpec, Submission, VenueAccount
-from agentwhere_core.execution.orders import IN_DOUBT, Action, Lookup, is_final, next_action
-from agentwhere_store import orders as ledger
+from agentwhere_store import orders as store
 from agentwhere_store.leases import Lease, lease
-from agentwhere_store.routing import KillSwitches, engaged_switches
 
 if TYPE_CHECKING:
     from agentwhere_core.venues.protocol import Execution
-    from agentwhere_flow.report import Tally
     from agentwhere_flow.system import System
 
 LEASE = "execution"
 LEASE_WAIT_S = 60
-
-_NOTHING_STOPPED = KillSwitches(False, frozenset(), frozenset(), frozenset())
 
 Sign = Callable[[str, int, datetime], bytes | None]
 
@@ -95,9 +81,9 @@ def place(desk: Desk, intent: Intent) -> list[Order]:
     LeaseHeldError
         If another process took over; nothing is sent.
     """
-    _require_permission(desk.system)
+    require_permission(desk.system)
     submission, planned = _commit(desk, intent)
-    return _send(desk, submission, planned)
+    return send(desk, submission, planned)
 
 
 def set_leverage(desk: Desk, market: Market, leverage: int) -> None:
@@ -133,57 +119,8 @@ def record_unplaced(
     """Record an intent that ended before anything was signed, as an order that is CANCELLED with ``reason``."""
     ended = replace(order, state=OrderState.CANCELLED, reason=reason)
     with system.engine.begin() as conn:
-        ledger.plan(conn, None, [ended], lease=held, routing_id=routing_id, now=now)
+        store.plan(conn, None, [ended], lease=held, routing_id=routing_id, now=now)
     return ended
-
-
-def settle(
-    system: System, held: Lease, accounts: Mapping[UUID, VenueAccount], tally: Tally
-) -> list[Order]:
-    """Resolve every order whose outcome is in doubt, as far as the venues let us; return those that moved.
-
-    While a kill switch is engaged, whichever, no entry of an earlier tick is sent: it is given up unsent, and planned
-    anew where that switch does not stop it.
-    """
-    executing = {
-        venue: at for venue in system.venues if (at := system.execution(venue)) is not None
-    }
-    with system.engine.begin() as conn:
-        doubtful = ledger.in_doubt(conn, executing)
-        may_enter = engaged_switches(conn) == _NOTHING_STOPPED
-    by_account: dict[UUID, list[ledger.InDoubt]] = defaultdict(list)
-    for item in doubtful:
-        by_account[item.submission.account_id].append(item)
-
-    def settle_account(account: VenueAccount) -> list[Order]:
-        desk = Desk(system, held, executing[account.venue], account)
-        settled: list[Order] = []
-        try:
-            for item in by_account[account.id]:
-                may_go = may_enter or all(order.reduce_only for order in item.orders)
-                settled += _resolve(desk, item, may_send=may_go)
-        except AgentWhereError as error:
-            # The rest of this account waits: where one question was not answered, the next would only take time.
-            tally.problems.append(
-                f"an order of {account.venue} account {account.address} stays in doubt and blocks its token: {error}"
-            )
-        return settled
-
-    concerned = [accounts[account_id] for account_id in by_account if account_id in accounts]
-    with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        return [order for moved in pool.map(settle_account, concerned) for order in moved]
-
-
-def refresh(desk: Desk, order: Order) -> Order:
-    """Ask the venue what became of a resting order, and record it; an order it does not know is CANCELLED."""
-    if order.submission_id is None:
-        raise InvariantError(f"order {order.id} was never sent: there is nothing to look up")
-    with desk.system.engine.begin() as conn:
-        payload = ledger.payload_of(conn, order.submission_id)
-    report = desk.adapter.look_up(desk.account, order.client_id, payload)
-    if report is None:
-        report = _ended(order, OrderState.CANCELLED, Reason.POSITION_CLOSED)
-    return _record(desk.system, [order], {order.client_id: report})[0]
 
 
 def spec_of(order: Order, market: Market) -> OrderSpec:
@@ -244,7 +181,7 @@ def _commit(desk: Desk, intent: Intent) -> tuple[Submission, list[Order]]:
     now = system.clock()
     deadline = _deadline(desk, now)
     with system.engine.begin() as conn:
-        nonce = ledger.next_nonce(
+        nonce = store.next_nonce(
             conn, account.venue, account.signer_address, now, expected=expected
         )
         specs = [replace(spec, leverage=intent.leverage) for spec in intent.specs]
@@ -259,23 +196,23 @@ def _commit(desk: Desk, intent: Intent) -> tuple[Submission, list[Order]]:
             payload=payload,
         )
         planned = planned_orders(intent, submission.id)
-        ledger.plan(
+        store.plan(
             conn, submission, planned, lease=desk.lease, routing_id=intent.routing_id, now=now
         )
     return submission, planned
 
 
-def _send(desk: Desk, submission: Submission, planned: Sequence[Order]) -> list[Order]:
+def send(desk: Desk, submission: Submission, planned: Sequence[Order]) -> list[Order]:
     """Send a planned submission once, and record what came back."""
     system = desk.system
-    _require_permission(system)
+    require_permission(system)
     with system.engine.begin() as conn:
-        ledger.begin_sending(conn, desk.lease, submission.id, system.clock())
+        store.begin_sending(conn, desk.lease, submission.id, system.clock())
     sending = [replace(order, state=OrderState.SENDING) for order in planned]
-    return _post(desk, submission, sending)
+    return post(desk, submission, sending)
 
 
-def _post(
+def post(
     desk: Desk, submission: Submission, sent: Sequence[Order], *, again: bool = False
 ) -> list[Order]:
     """Send the bytes; whatever is not a clear answer leaves every order UNKNOWN.
@@ -287,32 +224,30 @@ def _post(
         reports = desk.adapter.send(submission.payload, client_ids, desk.system.clock())
     except RemoteError as error:
         unclear = [
-            _ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, str(error)) for order in sent
+            ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, str(error)) for order in sent
         ]
-        return _record(desk.system, sent, {report.client_id: report for report in unclear})
+        return record(desk.system, sent, {report.client_id: report for report in unclear})
     by_order = dict(zip(client_ids, reports, strict=True))
     if again:
         by_order = {
-            order.client_id: _ended(
-                order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, report.detail
-            )
+            order.client_id: ended(order, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, report.detail)
             if (report := by_order[order.client_id]).state is OrderState.REJECTED
             else report
             for order in sent
         }
-    return _record(desk.system, sent, by_order)
+    return record(desk.system, sent, by_order)
 
 
 def _send_action(desk: Desk, sign: Sign) -> None:
     """Send a signed action that is not an order, under a nonce of its own."""
     system, account = desk.system, desk.account
-    _require_permission(system)
+    require_permission(system)
     key = system.secrets.get(account.key_name).get_secret_value()
     expected = desk.adapter.next_nonce(account)
     now = system.clock()
     with system.engine.begin() as conn:
-        ledger.check_lease(conn, desk.lease)
-        nonce = ledger.next_nonce(
+        store.check_lease(conn, desk.lease)
+        nonce = store.next_nonce(
             conn, account.venue, account.signer_address, now, expected=expected
         )
     payload = sign(key, nonce, _deadline(desk, now))
@@ -325,77 +260,7 @@ def _deadline(desk: Desk, now: datetime) -> datetime:
     return desk.adapter.deadline(now, timedelta(seconds=desk.system.settings.order_deadline_s))
 
 
-def _resolve(desk: Desk, item: ledger.InDoubt, *, may_send: bool) -> list[Order]:
-    """Take the next step that `execution.orders.next_action` allows for one submission."""
-    system, deadline = desk.system, item.submission.deadline
-    margin = timedelta(seconds=system.settings.order_absence_margin_s)
-    doubtful = [order for order in item.orders if _is_doubtful(order)]
-    if doubtful[0].state is OrderState.PLANNED:
-        planned = next_action(OrderState.PLANNED, Lookup.NOT_YET, deadline, system.clock(), margin)
-        if planned is Action.SEND and may_send:
-            return _send(desk, item.submission, doubtful)
-        return _conclude(system, doubtful, OrderState.CANCELLED, Reason.NEVER_SENT)
-    doubtful = _mark_unknown(system, doubtful)
-    if system.clock() > deadline + margin:
-        # Before the lookup: what it then says of absence can no longer be overtaken.
-        _abort(desk, item, doubtful)
-    asked_at = system.clock()
-    actions: dict[Action, list[Order]] = defaultdict(list)
-    found: dict[str, OrderReport] = {}
-    for order in doubtful:
-        report = desk.adapter.look_up(desk.account, order.client_id, item.submission.payload)
-        actions[next_action(order.state, report, deadline, asked_at, margin)].append(order)
-        if report is not None:
-            found[order.client_id] = report
-    moved = _record(system, actions[Action.ADOPT], found)
-    moved += _conclude(
-        system, actions[Action.DECLARE_ABSENT], OrderState.REJECTED, Reason.NEVER_ARRIVED
-    )
-    absent = actions[Action.RESEND]
-    # Bytes of which the venue knows a part have arrived whole.
-    if len(absent) < len(item.orders):
-        return moved
-    if desk.adapter.is_void(desk.account, item.submission.payload):
-        return moved + _conclude(system, absent, OrderState.REJECTED, Reason.NEVER_ARRIVED)
-    if may_send:
-        _require_permission(system)
-        with system.engine.begin() as conn:
-            ledger.check_lease(conn, desk.lease)
-            for order in absent:
-                ledger.note(conn, order, "the same bytes are sent again", system.clock())
-        moved += _post(desk, item.submission, absent, again=True)
-    return moved
-
-
-def _abort(desk: Desk, item: ledger.InDoubt, doubtful: Sequence[Order]) -> None:
-    """End at its venue a submission whose time is over, where the venue needs that."""
-    system = desk.system
-    key = system.secrets.get(desk.account.key_name).get_secret_value()
-    payload = desk.adapter.sign_abort(desk.account, key, item.submission.payload)
-    if payload is None:
-        return
-    _require_permission(system)
-    with system.engine.begin() as conn:
-        ledger.check_lease(conn, desk.lease)
-        for order in doubtful:
-            ledger.note(conn, order, "its time is over: it is ended at the venue", system.clock())
-    desk.adapter.send(payload, [], system.clock())
-
-
-def _mark_unknown(system: System, doubtful: Sequence[Order]) -> list[Order]:
-    """Call orders UNKNOWN that a dead process left SENDING: their answer, if any, is lost."""
-    sending = [order for order in doubtful if order.state is OrderState.SENDING]
-    others = [order for order in doubtful if order.state is not OrderState.SENDING]
-    return others + _conclude(system, sending, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR)
-
-
-def _is_doubtful(order: Order) -> bool:
-    """Tell whether an order must be looked up; one that fills or ends at once must not rest either."""
-    ends_at_once = order.purpose in {OrderPurpose.ENTRY, OrderPurpose.EXIT}
-    return order.state in IN_DOUBT or (ends_at_once and not is_final(order.state))
-
-
-def _require_permission(system: System) -> None:
+def require_permission(system: System) -> None:
     """Check the live switch before anything is signed or sent, whoever asks for it (X7)."""
     if not system.settings.may_send:
         raise ConfigurationError(
@@ -404,13 +269,14 @@ def _require_permission(system: System) -> None:
         )
 
 
-def _conclude(
+def conclude(
     system: System, orders: Sequence[Order], state: OrderState, reason: Reason
 ) -> list[Order]:
-    return _record(system, orders, {o.client_id: _ended(o, state, reason) for o in orders})
+    """End orders, or put them in doubt, by our own word where the venue gave none."""
+    return record(system, orders, {o.client_id: ended(o, state, reason) for o in orders})
 
 
-def _record(
+def record(
     system: System, orders: Sequence[Order], reports: Mapping[str, OrderReport]
 ) -> list[Order]:
     """Write what was reported of each order, in one transaction."""
@@ -419,7 +285,7 @@ def _record(
     with system.engine.begin() as conn:
         for order in orders:
             report = _within_size(order, reports[order.client_id])
-            state = ledger.record(conn, order, report, now)
+            state = store.record(conn, order, report, now)
             recorded.append(
                 replace(
                     order,
@@ -441,7 +307,7 @@ def _within_size(order: Order, report: OrderReport) -> OrderReport:
     return replace(report, filled_size=min(report.filled_size, order.size))
 
 
-def _ended(order: Order, state: OrderState, reason: Reason, detail: str = "") -> OrderReport:
+def ended(order: Order, state: OrderState, reason: Reason, detail: str = "") -> OrderReport:
     """Return our own report about an order, where the venue gave none."""
     return OrderReport(
         client_id=order.client_id,

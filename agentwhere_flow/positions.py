@@ -14,7 +14,7 @@ from agentwhere_core.domain.market import Market, Quote
 from agentwhere_core.domain.trade import Position, VenuePosition
 from agentwhere_core.execution.exits import advance_best_price, decide_exits
 from agentwhere_core.execution.positions import mark
-from agentwhere_flow import ledger
+from agentwhere_flow import ledger, settling
 from agentwhere_flow.exits import ExitDesk, clear_protection, close_positions
 from agentwhere_flow.reconcile import Compared, compare_accounts
 from agentwhere_flow.report import Tally, step
@@ -37,7 +37,7 @@ def monitor_positions(system: System, now: datetime) -> Tally:
         with system.engine.begin() as conn:
             deployments = agent_store.deployments(conn)
         accounts = {account.id: account for item in deployments for account in item.accounts}
-        settled = ledger.settle(system, held, accounts, tally)
+        settled = settling.settle(system, held, accounts, tally)
         compared = compare_accounts(system, now, tally)
         with system.engine.begin() as conn:
             open_now = store.open_positions(conn)

@@ -28,7 +28,7 @@ from agentwhere_core.where.router import route
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
 from agentwhere_store import markets as market_store
-from agentwhere_store import operations, orders, positions
+from agentwhere_store import open_orders, operations, positions
 from agentwhere_store import routing as store
 from agentwhere_store.routing import KillSwitches, RoutedSignal, RoutingWork
 
@@ -193,7 +193,7 @@ def _read_funds(
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
         answers = list(pool.map(read, readable))
     with system.engine.begin() as conn:
-        pending = orders.pending_tokens(conn, [account.id for account, _ in readable])
+        pending = open_orders.pending_tokens(conn, [account.id for account, _ in readable])
     funds: dict[UUID, dict[Venue, FundsAt]] = {}
     unread: set[UUID] = set()
     for (account, _), answer in zip(readable, answers, strict=True):

@@ -40,6 +40,7 @@ from agentwhere_core.domain.trade import (
 from agentwhere_core.execution.client_ids import client_id, entry_key
 from agentwhere_store import agents as agent_store
 from agentwhere_store import fills as fill_store
+from agentwhere_store import open_orders
 from agentwhere_store import orders as store
 from agentwhere_store import routing as routing_store
 from agentwhere_store import signals as signal_store
@@ -186,7 +187,10 @@ class Book:
     def unplaced(self) -> list[tuple[str, int]]:
         """Return token and attempt of the entries that execution would place now."""
         with self.engine.begin() as conn:
-            return [(item.signal.token, item.attempt) for item in store.unplaced_entries(conn, NOW)]
+            return [
+                (item.signal.token, item.attempt)
+                for item in open_orders.unplaced_entries(conn, NOW)
+            ]
 
 
 @pytest.fixture
@@ -432,8 +436,8 @@ def test_a_signal_that_expired_lately_is_handed_out_for_its_end_to_be_recorded(
 ) -> None:
     book.signal()
     with engine.begin() as conn:
-        assert len(store.unplaced_entries(conn, NOW + timedelta(days=2))) == 1
-        assert store.unplaced_entries(conn, NOW + timedelta(days=8)) == []
+        assert len(open_orders.unplaced_entries(conn, NOW + timedelta(days=2))) == 1
+        assert open_orders.unplaced_entries(conn, NOW + timedelta(days=8)) == []
 
 
 @pytest.mark.parametrize("state", LIVE)
@@ -445,8 +449,8 @@ def test_every_unsettled_entry_is_looked_up_and_blocks_its_token(
     book.plan(order)
     with engine.begin() as conn:
         set_state(conn, order, state)
-        found = store.in_doubt(conn, [Venue.HYPERLIQUID])
-        pending = store.pending_tokens(conn, [book.account.id])
+        found = open_orders.in_doubt(conn, [Venue.HYPERLIQUID])
+        pending = open_orders.pending_tokens(conn, [book.account.id])
     assert [item.orders[0].id for item in found] == [order.id]
     assert pending == {book.account.id: frozenset({"BTC"})}
 
@@ -458,7 +462,7 @@ def test_a_stop_that_rests_is_not_in_doubt(book: Book, engine: Engine) -> None:
     with engine.begin() as conn:
         set_state(conn, entry, OrderState.FILLED, filled="0.5")
         set_state(conn, stop, OrderState.ACKED)
-        assert store.in_doubt(conn, [Venue.HYPERLIQUID]) == []
+        assert open_orders.in_doubt(conn, [Venue.HYPERLIQUID]) == []
 
 
 def test_a_history_of_many_fills_is_stored_at_once_and_only_once(
