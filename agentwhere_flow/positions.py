@@ -22,6 +22,7 @@ from agentwhere_store import agents as agent_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import performance as performance_store
 from agentwhere_store import positions as store
+from agentwhere_store.switches import positions_to_close
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,10 +43,11 @@ def monitor_positions(system: System, now: datetime) -> Tally:
         with system.engine.begin() as conn:
             open_now = store.open_positions(conn)
             markets = _markets_of(conn, open_now, tally)
+            to_kill = positions_to_close(conn)
         quotes = _quotes(system, markets, now, tally)
         open_now = _mark_all(system, open_now, quotes, compared, now)
         prices = {place: quote.mid for place, quote in quotes.items()}
-        decisions = decide_exits(open_now, prices, now)
+        decisions = decide_exits(open_now, prices, now, to_kill=to_kill)
         desk = ExitDesk(system, held, accounts, markets, quotes, now)
         closed = close_positions(desk, decisions, open_now, tally)
         clear_protection(desk, tally)

@@ -175,3 +175,12 @@ class Severity(StrEnum):
 
     WARNING = "WARNING"
     CRITICAL = "CRITICAL"
+
+
+class KillScope(StrEnum):
+    """How far a kill switch reaches."""
+
+    GLOBAL = "GLOBAL"
+    AGENT = "AGENT"
+    DEPLOYMENT = "DEPLOYMENT"
+    VENUE = "VENUE"

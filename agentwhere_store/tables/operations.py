@@ -19,7 +19,7 @@ from sqlalchemy import (
     text as sql,
 )
 
-from agentwhere_core.domain.enums import HealthStatus, Severity, SourceKind, Venue
+from agentwhere_core.domain.enums import HealthStatus, KillScope, Severity, SourceKind, Venue
 from agentwhere_store.tables.base import (
     SCHEMA,
     check,
@@ -202,12 +202,15 @@ kill_switches = Table(
     "kill_switches",
     metadata,
     key(),
-    text("scope"),
+    *one_of("scope", KillScope),
     text("target", default=""),
     text("reason"),
     text("author"),
+    Column("closes_all", Boolean, nullable=False, server_default=sql("false")),
     time("engaged_at"),
     time("released_at", nullable=True),
+    text("released_by", nullable=True),
+    text("release_reason", nullable=True),
     Index(
         "uq_kill_switches_one_engaged",
         "scope",
@@ -215,7 +218,8 @@ kill_switches = Table(
         unique=True,
         postgresql_where=sql("released_at IS NULL"),
     ),
-    check("scope_known", "scope IN ('GLOBAL', 'AGENT', 'DEPLOYMENT', 'VENUE')"),
+    check("target_named", "(scope = 'GLOBAL') = (target = '')"),
+    check("release_signed", "(released_at IS NULL) = (released_by IS NULL)"),
 )
 
 leases = Table(
