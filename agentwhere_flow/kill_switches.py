@@ -13,6 +13,7 @@ from uuid import UUID
 
 from agentwhere_core.domain.enums import KillScope, Venue
 from agentwhere_core.domain.errors import AgentWhereError, ConfigurationError
+from agentwhere_core.domain.reasons import Reason
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
@@ -108,7 +109,8 @@ def _close(system: System, now: datetime, scope: KillScope, target: str, tally: 
         tally.problems.append(f"nothing could be closed yet, the monitor tries again: {error}")
     else:
         tally.problems += report.problems
-        tally.refusals.update(report.refusals)
+        for refused, count in report.refusals.items():
+            tally.refuse(Reason(refused), count)
     with system.engine.begin() as conn:
         left = store.positions_to_close(conn, scope, target)
     tally.rows_in = len(before | left)

@@ -23,8 +23,11 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderReport, OrderSpec, Submission, VenueAccount
 from agentwhere_store import orders as store
 from agentwhere_store.leases import Lease, lease
+from agentwhere_store.switches import stops_entries
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
 
@@ -203,11 +206,16 @@ def _commit(desk: Desk, intent: Intent) -> tuple[Submission, list[Order]]:
 
 
 def send(desk: Desk, submission: Submission, planned: Sequence[Order]) -> list[Order]:
-    """Send a planned submission once, and record what came back."""
+    """Send a planned submission once, and record what came back; an entry that is stopped by now is given up unsent."""
     system = desk.system
     require_permission(system)
     with system.engine.begin() as conn:
-        store.begin_sending(conn, desk.lease, submission.id, system.clock())
+        is_stopped = is_stopped_entry(conn, planned)
+        if not is_stopped:
+            store.begin_sending(conn, desk.lease, submission.id, system.clock())
+    if is_stopped:
+        story = "a kill switch was engaged before it was sent"
+        return conclude(system, planned, OrderState.CANCELLED, Reason.NEVER_SENT, story)
     sending = [replace(order, state=OrderState.SENDING) for order in planned]
     return post(desk, submission, sending)
 
@@ -269,11 +277,19 @@ def require_permission(system: System) -> None:
         )
 
 
+def is_stopped_entry(conn: Connection, orders: Sequence[Order]) -> bool:
+    """Return whether a kill switch stops orders that belong together; closing is never stopped."""
+    if all(order.reduce_only for order in orders):
+        return False
+    return stops_entries(conn, orders[0].deployment_id, orders[0].venue)
+
+
 def conclude(
-    system: System, orders: Sequence[Order], state: OrderState, reason: Reason
+    system: System, orders: Sequence[Order], state: OrderState, reason: Reason, detail: str = ""
 ) -> list[Order]:
     """End orders, or put them in doubt, by our own word where the venue gave none."""
-    return record(system, orders, {o.client_id: ended(o, state, reason) for o in orders})
+    reports = {o.client_id: ended(o, state, reason, detail) for o in orders}
+    return record(system, orders, reports)
 
 
 def record(

@@ -18,18 +18,24 @@ from agentwhere_core.domain.errors import AgentWhereError, InvariantError
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderReport, VenueAccount
 from agentwhere_core.execution.orders import IN_DOUBT, Action, Lookup, is_final, next_action
-from agentwhere_flow.ledger import Desk, conclude, ended, post, record, require_permission, send
+from agentwhere_flow.ledger import (
+    Desk,
+    conclude,
+    ended,
+    is_stopped_entry,
+    post,
+    record,
+    require_permission,
+    send,
+)
 from agentwhere_store import open_orders
 from agentwhere_store import orders as store
 from agentwhere_store.leases import Lease
 from agentwhere_store.open_orders import InDoubt
-from agentwhere_store.routing import KillSwitches, engaged_switches
 
 if TYPE_CHECKING:
     from agentwhere_flow.report import Tally
     from agentwhere_flow.system import System
-
-_NOTHING_STOPPED = KillSwitches(False, frozenset(), frozenset(), frozenset())
 
 
 def settle(
@@ -37,15 +43,13 @@ def settle(
 ) -> list[Order]:
     """Resolve every order whose outcome is in doubt, as far as the venues let us; return those that moved.
 
-    While a kill switch is engaged, whichever, no entry of an earlier tick is sent: it is given up unsent, and planned
-    anew where that switch does not stop it.
+    An entry of an earlier tick that a kill switch stops by now is not sent: it is given up unsent.
     """
     executing = {
         venue: at for venue in system.venues if (at := system.execution(venue)) is not None
     }
     with system.engine.begin() as conn:
         doubtful = open_orders.in_doubt(conn, executing)
-        may_enter = engaged_switches(conn) == _NOTHING_STOPPED
     by_account: dict[UUID, list[InDoubt]] = defaultdict(list)
     for item in doubtful:
         by_account[item.submission.account_id].append(item)
@@ -55,8 +59,7 @@ def settle(
         settled: list[Order] = []
         try:
             for item in by_account[account.id]:
-                may_go = may_enter or all(order.reduce_only for order in item.orders)
-                settled += _resolve(desk, item, may_send=may_go)
+                settled += _resolve(desk, item)
         except AgentWhereError as error:
             # The rest of this account waits: where one question was not answered, the next would only take time.
             tally.problems.append(
@@ -81,14 +84,14 @@ def refresh(desk: Desk, order: Order) -> Order:
     return record(desk.system, [order], {order.client_id: report})[0]
 
 
-def _resolve(desk: Desk, item: InDoubt, *, may_send: bool) -> list[Order]:
+def _resolve(desk: Desk, item: InDoubt) -> list[Order]:
     """Take the next step that `execution.orders.next_action` allows for one submission."""
     system, deadline = desk.system, item.submission.deadline
     margin = timedelta(seconds=system.settings.order_absence_margin_s)
     doubtful = [order for order in item.orders if _is_doubtful(order)]
     if doubtful[0].state is OrderState.PLANNED:
         planned = next_action(OrderState.PLANNED, Lookup.NOT_YET, deadline, system.clock(), margin)
-        if planned is Action.SEND and may_send:
+        if planned is Action.SEND:
             return send(desk, item.submission, doubtful)
         return conclude(system, doubtful, OrderState.CANCELLED, Reason.NEVER_SENT)
     doubtful = _mark_unknown(system, doubtful)
@@ -113,14 +116,14 @@ def _resolve(desk: Desk, item: InDoubt, *, may_send: bool) -> list[Order]:
         return moved
     if desk.adapter.is_void(desk.account, item.submission.payload):
         return moved + conclude(system, absent, OrderState.REJECTED, Reason.NEVER_ARRIVED)
-    if may_send:
-        require_permission(system)
-        with system.engine.begin() as conn:
-            store.check_lease(conn, desk.lease)
-            for order in absent:
-                store.note(conn, order, "the same bytes are sent again", system.clock())
-        moved += post(desk, item.submission, absent, again=True)
-    return moved
+    require_permission(system)
+    with system.engine.begin() as conn:
+        if is_stopped_entry(conn, item.orders):
+            return moved
+        store.check_lease(conn, desk.lease)
+        for order in absent:
+            store.note(conn, order, "the same bytes are sent again", system.clock())
+    return moved + post(desk, item.submission, absent, again=True)
 
 
 def _abort(desk: Desk, item: InDoubt, doubtful: Sequence[Order]) -> None:

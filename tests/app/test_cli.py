@@ -192,3 +192,30 @@ def test_the_url_of_a_database_server_is_the_one_that_was_given(
     cli: Cli, database_url: str
 ) -> None:
     assert cli.json("db", "url") == {"url": database_url, "embedded": False}
+
+
+def test_a_kill_switch_is_engaged_listed_and_released(cli: Cli) -> None:
+    cli.json("setup")
+    engaged = cli.json("kill-switch", "engage", "--venue", "LIGHTER", "--reason", "odd fills")
+    assert engaged["details"]["engaged"]
+    [listed] = cli.json("kill-switch", "list")
+    assert (listed["scope"], listed["target"], listed["reason"]) == (
+        "VENUE",
+        "LIGHTER",
+        "odd fills",
+    )
+    assert listed["author"]
+    released = cli("kill-switch", "release", "--venue", "LIGHTER", "--reason", "explained")
+    assert released.returncode == 0
+    assert released.stdout.strip() == "the kill switch for venue LIGHTER released"
+    assert cli.json("kill-switch", "list") == []
+    assert len(cli.json("kill-switch", "list", "--all")) == 1
+
+
+def test_a_kill_switch_reaches_one_thing_or_everything(cli: Cli) -> None:
+    cli.json("setup")
+    answer = cli(
+        "kill-switch", "engage", "--venue", "LIGHTER", "--agent", "a", "--reason", "unsure"
+    )
+    assert answer.returncode == 1
+    assert "name one of --agent" in answer.stderr

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from agentwhere_core.domain.enums import OrderSide, Side, Venue
+from agentwhere_core.domain.enums import KillScope, OrderSide, Side, Venue
 from agentwhere_core.domain.errors import RemoteError
-from agentwhere_core.domain.ids import new_id
+from agentwhere_flow import kill_switches
 from agentwhere_flow.alerts import open_alerts
 from agentwhere_flow.demo import create_demo
 from agentwhere_flow.execution import execute_orders
@@ -330,10 +330,7 @@ def test_a_kill_switch_holds_back_bytes_that_were_to_be_sent_again(
     place_signal(desk, "BTC", deployment="bold")
     sim.fault("hyperliquid.exchange", "drop_before", match=ORDER, count=2)
     execute_orders(hasty, utc_now())
-    switch = new_id()
-    engage = """INSERT INTO agentwhere.kill_switches (id, scope, target, reason, author, engaged_at)
-                VALUES (:id, 'GLOBAL', '', 'a test', 'a test', :now) RETURNING 1"""
-    rows(desk, engage, id=switch, now=utc_now())
+    kill_switches.engage(desk, utc_now(), KillScope.GLOBAL, reason="a test", by="a test")
 
     execute_orders(hasty, utc_now())
     assert entry_states(desk) == [("BTC", "UNKNOWN", 1)]
@@ -342,7 +339,7 @@ def test_a_kill_switch_holds_back_bytes_that_were_to_be_sent_again(
     assert execute_orders(hasty, utc_now()).refusals == {"KILL_SWITCH": 1}
     assert entry_states(desk) == [("BTC", "REJECTED", 1)]
 
-    rows(desk, "UPDATE agentwhere.kill_switches SET released_at = now() RETURNING 1")
+    kill_switches.release(desk, utc_now(), KillScope.GLOBAL, reason="a test", by="a test")
     execute_orders(hasty, utc_now())
     assert entry_states(desk) == [("BTC", "REJECTED", 1), ("BTC", "FILLED", 2)]
     assert len(bold.entries("BTC")) == 1
