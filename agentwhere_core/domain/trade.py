@@ -287,6 +287,31 @@ class VenuePosition:
 
 
 @dataclass(frozen=True, slots=True)
+class RestingOrder:
+    """An order, or a protective price of a position, that rests at a venue.
+
+    Parameters
+    ----------
+    client_id
+        None where the order was placed without one, or the venue keeps none.
+    size
+        What it would trade, in market units; None where it closes the whole position, whatever that is by then.
+    purpose
+        TAKE_PROFIT or STOP_LOSS, by the kind of its trigger; None for any other order.
+    """
+
+    venue_order_id: str
+    client_id: str | None
+    token: str
+    market_name: str
+    side: OrderSide
+    size: Decimal | None
+    purpose: OrderPurpose | None
+    trigger_price: Decimal | None
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """An account at a venue, as the venue sees it."""
 

@@ -23,6 +23,7 @@ from agentwhere_core.domain.trade import (
     Fill,
     OrderReport,
     OrderSpec,
+    RestingOrder,
     VenueAccount,
 )
 
@@ -166,6 +167,14 @@ class Execution(MarketData, Protocol):
 
     def account_state(self, account: VenueAccount, now: datetime) -> AccountState:
         """Return balances and positions as the venue holds them."""
+        ...
+
+    def resting_orders(self, account: VenueAccount) -> list[RestingOrder]:
+        """Return everything that rests for the account in the markets that the adapter lists, read at once.
+
+        That is orders in the book, triggers, and prices that a position carries. What waits for its entry to fill does
+        not rest yet.
+        """
         ...
 
     def fills(self, account: VenueAccount, since: datetime) -> list[Fill]:

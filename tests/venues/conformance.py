@@ -155,6 +155,12 @@ class Bench:
             return reports
         return self.outcome(*specs)
 
+    def cancel(self, *specs: OrderSpec) -> None:
+        payload = self.venue.sign_cancel(
+            specs, self.account, self.key, self.next_nonce(), self.deadline()
+        )
+        assert self.venue.send(payload, [], now()) == []
+
     def set_leverage(self, leverage: int) -> None:
         payload = self.venue.sign_leverage(
             self.market, leverage, self.account, self.key, self.next_nonce(), self.deadline()
@@ -229,6 +235,27 @@ class Conformance:
         assert entry.average_price is not None
         assert entry.average_price <= specs[0].limit_price
         assert [report.state for report in protection] == [OrderState.ACKED] * 2
+
+    def test_what_rests_is_listed_until_it_is_cancelled(self, bench: Bench) -> None:
+        entry, *protection = bench.protected()
+        assert bench.venue.resting_orders(bench.account) == []
+        bench.place(entry, *protection)
+
+        resting = {one.purpose: one for one in bench.venue.resting_orders(bench.account)}
+
+        assert resting.keys() == {spec.purpose for spec in protection}
+        for spec in protection:
+            one = resting[spec.purpose]
+            assert (one.token, one.side) == (bench.token, spec.side)
+            assert one.trigger_price == spec.trigger_price
+            assert one.size in {None, entry.size}
+            assert one.client_id in {None, spec.client_id}
+            assert one.reduce_only
+        bench.cancel(protection[1])
+        bench.outcome(protection[1])
+        assert [one.purpose for one in bench.venue.resting_orders(bench.account)] == [
+            protection[0].purpose
+        ]
 
     def test_an_entry_with_one_protective_order_is_placed_too(self, bench: Bench) -> None:
         entry, _, stop = bench.protected()
@@ -306,10 +333,7 @@ class Conformance:
     def test_resting_orders_are_cancelled_by_client_id(self, bench: Bench) -> None:
         specs = bench.protected()
         bench.place(*specs)
-        payload = bench.venue.sign_cancel(
-            specs[1:], bench.account, bench.key, bench.next_nonce(), bench.deadline()
-        )
-        assert bench.venue.send(payload, [], now()) == []
+        bench.cancel(*specs[1:])
         reports = bench.outcome(*specs[1:])
         assert [report.state for report in reports] == [OrderState.CANCELLED] * 2
         assert bench.held() == specs[0].size

@@ -7,13 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from agentwhere_core.domain.enums import CashFlowKind, OrderSide, Side, Venue
+from agentwhere_core.domain.enums import CashFlowKind, OrderPurpose, OrderSide, Side, Venue
 from agentwhere_core.domain.errors import MalformedReplyError
 from agentwhere_core.domain.time import from_ms
 from agentwhere_core.domain.trade import (
     AccountState,
     CashFlow,
     Fill,
+    RestingOrder,
     VenueAccount,
     VenuePosition,
 )
@@ -24,6 +25,7 @@ from agentwhere_core.venues.hyperliquid.replies import (
     FundingEntry,
     LedgerDelta,
     LedgerEntry,
+    OpenOrder,
     UserFill,
 )
 from agentwhere_core.venues.symbols import canonical
@@ -62,9 +64,28 @@ def account_state(reply: Any, address: str, now: datetime) -> AccountState:
     )
 
 
-def is_perpetual(fill: UserFill) -> bool:
-    """Tell perpetuals from spot pairs (``@107``, ``PURR/USDC``), which are not ours to follow."""
-    return not fill.coin.startswith("@") and "/" not in fill.coin
+def is_listed(coin: str) -> bool:
+    """Tell the perpetuals that we list from what is not ours to follow.
+
+    Spot pairs (``@107``, ``PURR/USDC``) are no perpetuals. Builders' markets (``xyz:TSLA``) have accounts of their own:
+    their positions are in no state of ours, so neither may their fills and their funding be.
+    """
+    return not coin.startswith("@") and "/" not in coin and ":" not in coin
+
+
+def resting_order(order: OpenOrder) -> RestingOrder:
+    """Return an order that rests in our words."""
+    return RestingOrder(
+        venue_order_id=str(order.oid),
+        client_id=order.cloid,
+        token=canonical(Venue.HYPERLIQUID, order.coin).token,
+        market_name=order.coin,
+        side=OrderSide.BUY if order.side == "B" else OrderSide.SELL,
+        size=None if order.is_position_tpsl else order.sz,
+        purpose=_purpose(order),
+        trigger_price=order.trigger_px if order.is_trigger else None,
+        reduce_only=order.reduce_only,
+    )
 
 
 def fill_of(fill: UserFill, account: VenueAccount) -> Fill:
@@ -114,6 +135,7 @@ def funding_flows(entries: Iterable[FundingEntry], account: VenueAccount) -> lis
             at=from_ms(entry.time),
         )
         for entry in entries
+        if is_listed(entry.delta.coin)
     ]
 
 
@@ -135,6 +157,14 @@ def transfer_flows(entries: Iterable[LedgerEntry], account: VenueAccount) -> lis
                 )
             )
     return flows
+
+
+def _purpose(order: OpenOrder) -> OrderPurpose | None:
+    if not order.is_trigger:
+        return None
+    if order.order_type.startswith("Take Profit"):
+        return OrderPurpose.TAKE_PROFIT
+    return OrderPurpose.STOP_LOSS if order.order_type.startswith("Stop") else None
 
 
 def _position(position: replies.HeldPosition) -> VenuePosition:

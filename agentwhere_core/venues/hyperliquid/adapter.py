@@ -19,6 +19,7 @@ from agentwhere_core.domain.trade import (
     Fill,
     OrderReport,
     OrderSpec,
+    RestingOrder,
     VenueAccount,
 )
 from agentwhere_core.http import HttpClient
@@ -230,10 +231,17 @@ class Hyperliquid:
         reply = self._http.read(self._trade_info, body=body)
         return accounts.account_state(reply, account.address, now)
 
+    def resting_orders(self, account: VenueAccount) -> list[RestingOrder]:
+        """Return what rests in the perpetuals that we list, triggers included: one request."""
+        body = {"type": "frontendOpenOrders", "user": account.address, "dex": ""}
+        reply = self._http.read(self._trade_info, body=body)
+        listed = parse(outcomes.SERVICE, "a list of open orders", replies.OPEN_ORDERS, reply)
+        return [accounts.resting_order(order) for order in listed if accounts.is_listed(order.coin)]
+
     def fills(self, account: VenueAccount, since: datetime) -> list[Fill]:
         """Return every fill of a perpetual since ``since``, oldest first."""
         found = self._all_fills(account, to_ms(since))
-        return [accounts.fill_of(fill, account) for fill in found if accounts.is_perpetual(fill)]
+        return [accounts.fill_of(fill, account) for fill in found if accounts.is_listed(fill.coin)]
 
     def cash_flows(self, account: VenueAccount, since: datetime) -> list[CashFlow]:
         """Return funding, deposits and withdrawals of the perpetuals account since ``since``, oldest first."""

@@ -191,6 +191,21 @@ class OrderDetails(KeptWire):
     cloid: str | None = None
 
 
+class OpenOrder(Wire):
+    """An order that rests, as ``frontendOpenOrders`` shows it; ``trigger_px`` is zero for one without a trigger."""
+
+    coin: str
+    side: Literal["A", "B"]
+    sz: Decimal
+    oid: int
+    cloid: str | None = None
+    order_type: str
+    is_trigger: bool
+    trigger_px: Decimal
+    is_position_tpsl: bool = False
+    reduce_only: bool
+
+
 class OrderWithStatus(KeptWire):
     """An order and what became of it."""
 
@@ -282,6 +297,7 @@ STATE = TypeAdapter(ClearinghouseState)
 FILLS = TypeAdapter(list[UserFill])
 FUNDING = TypeAdapter(list[FundingEntry])
 LEDGER = TypeAdapter(list[LedgerEntry])
+OPEN_ORDERS = TypeAdapter(list[OpenOrder])
 ORDER_STATUS: TypeAdapter[KnownOrder | UnknownOrder] = TypeAdapter(KnownOrder | UnknownOrder)
 EXCHANGE: TypeAdapter[Accepted | Refused] = TypeAdapter(Accepted | Refused)
 ORDER_RESPONSE = TypeAdapter(OrderResponse)

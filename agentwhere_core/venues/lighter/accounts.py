@@ -7,13 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from agentwhere_core.domain.enums import CashFlowKind, OrderSide, Side, Venue
+from agentwhere_core.domain.enums import CashFlowKind, OrderPurpose, OrderSide, Side, Venue
 from agentwhere_core.domain.errors import MalformedReplyError
 from agentwhere_core.domain.time import from_ms
 from agentwhere_core.domain.trade import (
     AccountState,
     CashFlow,
     Fill,
+    RestingOrder,
     VenueAccount,
     VenuePosition,
 )
@@ -26,6 +27,13 @@ _PARTS_PER_MILLION = Decimal(1_000_000)
 _USDC = Decimal("0.000001")
 _USDC_ASSET: Final = 3
 _FORCED = frozenset({"liquidation", "deleverage"})
+_AFTER_PARENT: Final = "parent-order"
+_PURPOSES: Final[Mapping[str, OrderPurpose]] = {
+    "stop-loss": OrderPurpose.STOP_LOSS,
+    "stop-loss-limit": OrderPurpose.STOP_LOSS,
+    "take-profit": OrderPurpose.TAKE_PROFIT,
+    "take-profit-limit": OrderPurpose.TAKE_PROFIT,
+}
 _ARRIVED = frozenset({"completed"})
 # A withdrawal has left the account as soon as it can be claimed on the chain.
 _LEFT = frozenset({"claimable", "completed"})
@@ -70,6 +78,30 @@ def fills_of(trade: replies.Trade, market_name: str, account: VenueAccount) -> l
             SERVICE, f"trade {trade.trade_id} is none of account {mine}; no trade was recorded"
         )
     return [_fill(trade, market_name, account, side, alone=len(sides) == 1) for side in sides]
+
+
+def resting_orders(
+    orders: Iterable[replies.ActiveOrder], names: Mapping[int, str]
+) -> list[RestingOrder]:
+    """Return orders that rest in our words; ``names`` are those of the perpetuals.
+
+    What waits for its parent to fill does not rest yet.
+    """
+    return [
+        RestingOrder(
+            venue_order_id=str(order.order_index),
+            client_id=str(order.client_order_index) if order.client_order_index else None,
+            token=canonical(Venue.LIGHTER, names[order.market_index]).token,
+            market_name=names[order.market_index],
+            side=OrderSide.SELL if order.is_ask else OrderSide.BUY,
+            size=order.remaining_base_amount or None,
+            purpose=_PURPOSES.get(order.type),
+            trigger_price=order.trigger_price or None,
+            reduce_only=order.reduce_only,
+        )
+        for order in orders
+        if order.market_index in names and order.trigger_status != _AFTER_PARENT
+    ]
 
 
 def funding_flows(

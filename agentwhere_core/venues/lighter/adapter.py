@@ -18,6 +18,7 @@ from agentwhere_core.domain.trade import (
     Fill,
     OrderReport,
     OrderSpec,
+    RestingOrder,
     VenueAccount,
 )
 from agentwhere_core.http import HttpClient
@@ -253,6 +254,11 @@ class Lighter:
             If there is no such account: nothing was ever deposited.
         """
         return accounts.account_state(self._reader.account(account), account.address, now)
+
+    def resting_orders(self, account: VenueAccount) -> list[RestingOrder]:
+        """Return what rests in the perpetuals, triggers included: one request."""
+        active = self._reader.active_orders(self._reader.known(account))
+        return accounts.resting_orders(active, self._names({one.market_index for one in active}))
 
     def fills(self, account: VenueAccount, since: datetime) -> list[Fill]:
         """Return every fill of a perpetual since ``since``, oldest first."""

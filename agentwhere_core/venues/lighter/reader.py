@@ -112,6 +112,11 @@ class Reader:
         listed = parse(SERVICE, "a list of orders", replies.ORDERS, reply).orders
         return {order.client_order_index: order for order in listed}
 
+    def active_orders(self, key: ApiKey) -> list[replies.ActiveOrder]:
+        """Return every order of an account that rests, in all markets."""
+        reply = self._ask(key, "accountActiveOrders", {"account_index": key.account_index})
+        return parse(SERVICE, "a list of active orders", replies.ACTIVE_ORDERS, reply).orders
+
     def older_orders(self, key: ApiKey, index: int) -> dict[int, replies.Order]:
         """Return an order that ended longer ago, by its client order index, as far back as is reasonable."""
         params: Params = {"account_index": key.account_index, "limit": _PAGE}

@@ -111,6 +111,26 @@ class Orders(Answer):
     next_cursor: str | None = None
 
 
+class ActiveOrder(PlainWire):
+    """An order that rests; a trigger that is tied to its position has no amount."""
+
+    order_index: int
+    client_order_index: int
+    market_index: int
+    remaining_base_amount: Decimal
+    is_ask: bool
+    type: str
+    reduce_only: bool
+    trigger_price: Decimal
+    trigger_status: str
+
+
+class ActiveOrders(Answer):
+    """All orders of an account that rest."""
+
+    orders: list[ActiveOrder]
+
+
 class Transaction(PlainWire):
     """A transaction that the venue knows."""
 
@@ -229,6 +249,7 @@ BOOK = TypeAdapter(Book)
 NONCE = TypeAdapter(Nonce)
 ACCEPTED = TypeAdapter(Accepted)
 ORDERS = TypeAdapter(Orders)
+ACTIVE_ORDERS = TypeAdapter(ActiveOrders)
 TRANSACTIONS = TypeAdapter(Transactions)
 TRADES = TypeAdapter(Trades)
 ACCOUNTS = TypeAdapter(Accounts)

@@ -18,12 +18,13 @@ from typing import Any, Final
 
 from pydantic import Field, TypeAdapter
 
-from agentwhere_core.domain.enums import CashFlowKind, OrderSide, Side, Venue
+from agentwhere_core.domain.enums import CashFlowKind, OrderPurpose, OrderSide, Side, Venue
 from agentwhere_core.domain.errors import ServerFaultError
 from agentwhere_core.domain.trade import (
     AccountState,
     CashFlow,
     Fill,
+    RestingOrder,
     VenueAccount,
     VenuePosition,
 )
@@ -31,7 +32,7 @@ from agentwhere_core.venues.checked import KeptWire, Wire
 from agentwhere_core.venues.ostium import contracts, rules
 from agentwhere_core.venues.ostium.markets import Markets, Price
 from agentwhere_core.venues.ostium.node import SERVICE, Node
-from agentwhere_core.venues.ostium.reader import Reader
+from agentwhere_core.venues.ostium.reader import OpenTrade, Reader
 from agentwhere_core.venues.ostium.subgraph import Subgraph
 from agentwhere_core.venues.symbols import canonical
 
@@ -40,8 +41,8 @@ _ID_DIGITS: Final = 12
 # One minute of Arbitrum's blocks.
 _OLDEST_BLOCKS: Final = 240
 _TRADE_FIELDS = (
-    "tradeID collateral leverage openPrice isBuy tradeNotional "
-    "pair { from to maxLeverage group { maxLeverage } }"
+    "tradeID index collateral leverage openPrice isBuy tradeNotional "
+    "pair { id from to maxLeverage group { maxLeverage } }"
 )
 _ORDER_FIELDS = (
     "id tradeID orderType orderAction isBuy price collateral tradeNotional executedAt executedTx devFee vaultFee "
@@ -64,12 +65,14 @@ class _Group(Wire):
 
 
 class _LeveragedPair(_Pair):
+    id: int
     max_leverage: Decimal
     group: _Group
 
 
 class _Trade(Wire):
-    trade_id: str = Field(alias="tradeID")
+    trade_id: int = Field(alias="tradeID")
+    index: int
     collateral: Decimal
     leverage: Decimal
     open_price: Decimal
@@ -187,6 +190,22 @@ class Accounts:
             positions=_positions(trades, prices, threshold),
             at=now,
         )
+
+    def resting(self, account: VenueAccount) -> list[RestingOrder]:
+        """Return the take profits and stop losses that the account's trades carry, as the contracts hold them.
+
+        Raises
+        ------
+        ServerFaultError
+            If the subgraph is behind: a trade that it does not list may exist.
+        """
+        self._require_fresh()
+        found: list[RestingOrder] = []
+        for trade in self._trades(account.address):
+            held = self._reader.trade(account.address, trade.pair.id, trade.index)
+            if held is not None and held.trade_id == trade.trade_id:
+                found += _resting(trade, held)
+        return found
 
     def fills(self, account: VenueAccount, since: datetime) -> list[Fill]:
         """Return what every executed order of the account came to since ``since``, oldest first.
@@ -330,6 +349,28 @@ def _mark(trade: _Trade, prices: Mapping[str, Price]) -> Decimal:
             SERVICE, f"there is no price for {trade.pair.name}, in which a trade is open"
         )
     return price.mid
+
+
+def _resting(trade: _Trade, held: OpenTrade) -> list[RestingOrder]:
+    """Return the protective prices of a trade; they close all of it."""
+    return [
+        RestingOrder(
+            venue_order_id=f"{held.trade_id}:{purpose}",
+            client_id=None,
+            token=canonical(Venue.OSTIUM, trade.pair.name).token,
+            market_name=trade.pair.name,
+            side=OrderSide.SELL if trade.is_buy else OrderSide.BUY,
+            size=None,
+            purpose=purpose,
+            trigger_price=Decimal(price) / rules.ONE,
+            reduce_only=True,
+        )
+        for purpose, price in (
+            (OrderPurpose.TAKE_PROFIT, held.take_profit),
+            (OrderPurpose.STOP_LOSS, held.stop_loss),
+        )
+        if price
+    ]
 
 
 def _fill(order: _Order, account: VenueAccount) -> Fill:

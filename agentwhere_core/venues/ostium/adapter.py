@@ -23,6 +23,7 @@ from agentwhere_core.domain.trade import (
     Fill,
     OrderReport,
     OrderSpec,
+    RestingOrder,
     VenueAccount,
 )
 from agentwhere_core.http import HttpClient
@@ -268,6 +269,10 @@ class Ostium:
     def account_state(self, account: VenueAccount, now: datetime) -> AccountState:
         """Return balances and positions; see `accounts.Accounts.state`."""
         return self._desk.accounts.state(account, now)
+
+    def resting_orders(self, account: VenueAccount) -> list[RestingOrder]:
+        """Return the protective prices of open trades; limit orders are not placed here and not read."""
+        return self._desk.accounts.resting(account)
 
     def fills(self, account: VenueAccount, since: datetime) -> list[Fill]:
         """Return what executed orders came to since ``since``, oldest first."""
