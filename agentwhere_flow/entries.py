@@ -101,7 +101,11 @@ def _enter(desk: Desk, entry: Entry, market: Market, quote: Quote, now: datetime
     if margin_usd > state.free_margin_usd:
         return _decline(system, desk.lease, entry, Reason.UNFUNDED)
     size, limit_price = desk.adapter.entry(
-        market, entry.side, margin_usd * leverage, quote, system.settings.max_slippage_bps
+        market,
+        entry.side,
+        _notional(entry, market, quote, margin_usd * leverage),
+        quote,
+        system.settings.max_slippage_bps,
     )
     if size <= 0:
         return _decline(system, desk.lease, entry, Reason.BELOW_MINIMUM)
@@ -122,6 +126,15 @@ def _enter(desk: Desk, entry: Entry, market: Market, quote: Quote, now: datetime
         ),
     )
     return Outcome(entry, orders[0], orders[0].reason)
+
+
+def _notional(entry: Entry, market: Market, quote: Quote, most_usd: Decimal) -> Decimal:
+    """Return what an entry may be worth: its share of the funds, and no more than the quantity that was asked for."""
+    quantity = entry.work.signal.quantity
+    if quantity is None:
+        return most_usd
+    price = quote.ask if entry.side is OrderSide.BUY else quote.bid
+    return min(most_usd, quantity / market.size_multiplier * price)
 
 
 def _with_protection(

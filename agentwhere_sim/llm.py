@@ -11,6 +11,8 @@ it will be.
 ``sim/refuser``          refuses
 ``sim/cut-off``          runs out of tokens in the middle of its answer
 ======================  ==================================================================================
+
+Further names are traders, which answer by tool calls; see `traders`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agentwhere_sim import analyst
+from agentwhere_sim import analyst, traders
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,6 +39,7 @@ MODELS: Final = (
     "sim/stutter",
     "sim/refuser",
     "sim/cut-off",
+    *traders.MODELS,
 )
 _FINGERPRINT: Final = "fp_sim_1"
 _REFUSAL: Final = "I'm sorry, but I can't help with that."
@@ -106,7 +109,10 @@ def _completion(order: dict[str, Any], created: int) -> dict[str, Any]:
     message, finish = _answer(order)
     prompt_tokens = sum(_tokens(_said(each)) + 4 for each in messages) + 3
     spoken = message["content"] or message.get("refusal") or ""
-    completion_tokens = _tokens(spoken)
+    completion_tokens = _tokens(spoken) + sum(
+        _tokens(json.dumps(call["function"])) for call in message.get("tool_calls", ())
+    )
+    cost = traders.cost_of(order["model"], prompt_tokens + completion_tokens)
     digest = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
     return {
         "id": f"chatcmpl-{digest[:29]}",
@@ -119,6 +125,7 @@ def _completion(order: dict[str, Any], created: int) -> dict[str, Any]:
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens,
+            **({} if cost is None else {"cost": cost}),
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
         },
@@ -127,6 +134,8 @@ def _completion(order: dict[str, Any], created: int) -> dict[str, Any]:
 
 def _answer(order: dict[str, Any]) -> tuple[dict[str, Any], str]:
     model = order["model"]
+    if model in traders.MODELS:
+        return traders.answer(order)
     if model == "sim/refuser":
         return _message(None, refusal=_REFUSAL), "stop"
     first_try = not any(message.get("role") == "assistant" for message in order["messages"])

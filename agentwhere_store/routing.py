@@ -128,6 +128,7 @@ def signal_from_row(row: Any) -> Signal:
         reasoning=row.reasoning,
         source_post_ids=tuple(row.source_post_ids),
         explanation=row.explanation,
+        quantity=row.quantity,
     )
 
 

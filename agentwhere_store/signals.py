@@ -60,6 +60,7 @@ def insert_signals(conn: Connection, made: Sequence[Signal]) -> int:
                 "side": signal.side.value,
                 "venue": signal.venue.value,
                 "fund_percentage": signal.fund_percentage,
+                "quantity": signal.quantity,
                 "confidence": signal.confidence,
                 "leverage": signal.leverage,
                 "stop_loss_pct": signal.stop_loss_pct,

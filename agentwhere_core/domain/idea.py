@@ -127,7 +127,8 @@ class Signal:
     """A trade idea with a size and no venue decision (W7).
 
     ``fund_percentage`` is the share of a deployment's funds to put up as margin, in percent. Stops are percentages of
-    the entry price. ``venue`` is the agent's: ``MULTI`` leaves the choice to the router.
+    the entry price. ``venue`` is the agent's: ``MULTI`` leaves the choice to the router. ``quantity`` bounds the size
+    in canonical tokens as well, where whoever made the signal named one; the share of the funds then only caps it.
     """
 
     id: UUID
@@ -149,3 +150,4 @@ class Signal:
     reasoning: str
     source_post_ids: tuple[UUID, ...] = ()
     explanation: dict[str, Any] = field(default_factory=dict)
+    quantity: Decimal | None = None

@@ -67,6 +67,26 @@ class Reason(StrEnum):
     FOUND_AT_VENUE = "FOUND_AT_VENUE"
     PROTECTION_REPLACED = "PROTECTION_REPLACED"
     POSITION_CLOSED = "POSITION_CLOSED"
+    # arena
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    MODEL_TIMED_OUT = "MODEL_TIMED_OUT"
+    MODEL_RATE_LIMITED = "MODEL_RATE_LIMITED"
+    MODEL_REFUSED = "MODEL_REFUSED"
+    MODEL_CUT_OFF = "MODEL_CUT_OFF"
+    CALL_IN_TEXT = "CALL_IN_TEXT"
+    UNKNOWN_TOOL = "UNKNOWN_TOOL"
+    BAD_ARGUMENTS = "BAD_ARGUMENTS"
+    TOO_MANY_CALLS = "TOO_MANY_CALLS"
+    UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    BAD_QUANTITY = "BAD_QUANTITY"
+    QUANTITY_TOO_LARGE = "QUANTITY_TOO_LARGE"
+    STOP_ON_WRONG_SIDE = "STOP_ON_WRONG_SIDE"
+    CONTRADICTORY_CALLS = "CONTRADICTORY_CALLS"
+    NOTHING_TO_CLOSE = "NOTHING_TO_CLOSE"
+    CALL_EXPIRED = "CALL_EXPIRED"
+    BUDGET_SPENT = "BUDGET_SPENT"
+    STILL_RUNNING = "STILL_RUNNING"
+    INTERRUPTED = "INTERRUPTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +260,73 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.POSITION_CLOSED: ReasonText(
         "The position that the order protected is closed.", "Nothing to do."
+    ),
+    Reason.MODEL_UNAVAILABLE: ReasonText(
+        "The arena model's provider could not be reached, or failed.",
+        "The next interval asks again; check AGENTWHERE_LLM_BASE_URL and the key.",
+    ),
+    Reason.MODEL_TIMED_OUT: ReasonText(
+        "The arena model did not answer in time.",
+        "The next interval asks again; raise AGENTWHERE_LLM_TIMEOUT_S, or choose a faster model.",
+    ),
+    Reason.MODEL_RATE_LIMITED: ReasonText(
+        "The provider's rate limit or quota is used up.",
+        "The next interval asks again; invoke less often, or raise the limit at the provider.",
+    ),
+    Reason.MODEL_REFUSED: ReasonText(
+        "The arena model refused to answer.",
+        "Nothing was traded; choose another model if it repeats.",
+    ),
+    Reason.MODEL_CUT_OFF: ReasonText(
+        "The answer was cut off, so that none of its calls is executed.",
+        "Choose a model that answers briefly.",
+    ),
+    Reason.CALL_IN_TEXT: ReasonText(
+        "The model wrote a tool call in words instead of calling the tool; words are never executed.",
+        "Choose a model with tool calling.",
+    ),
+    Reason.UNKNOWN_TOOL: ReasonText(
+        "The model called a tool that does not exist.", "Nothing to do: it was told."
+    ),
+    Reason.BAD_ARGUMENTS: ReasonText(
+        "A tool call's arguments do not fit the schema.", "Nothing to do: it was told."
+    ),
+    Reason.TOO_MANY_CALLS: ReasonText(
+        "One answer holds more tool calls than are looked at.", "Nothing to do: it was told."
+    ),
+    Reason.UNKNOWN_SYMBOL: ReasonText(
+        "The symbol is not among the model's markets.", "Nothing to do: it was told."
+    ),
+    Reason.BAD_QUANTITY: ReasonText(
+        "The quantity is zero or negative.", "Nothing to do: it was told."
+    ),
+    Reason.QUANTITY_TOO_LARGE: ReasonText(
+        "The margin of the position would be more than 25 % of the account.",
+        "Nothing to do: it was told.",
+    ),
+    Reason.STOP_ON_WRONG_SIDE: ReasonText(
+        "A stop loss or take profit lies on the wrong side of the price.",
+        "Nothing to do: it was told.",
+    ),
+    Reason.CONTRADICTORY_CALLS: ReasonText(
+        "Tool calls of one answer contradict each other.", "Nothing to do: it was told."
+    ),
+    Reason.NOTHING_TO_CLOSE: ReasonText("No position is open.", "Nothing to do: it was told."),
+    Reason.CALL_EXPIRED: ReasonText(
+        "The tool call could not be executed before the model's next turn.",
+        "See the venue's health; the next invocation decides anew.",
+    ),
+    Reason.BUDGET_SPENT: ReasonText(
+        "The model's budget of the day is used up.",
+        "Wait until midnight UTC, or add the model with a larger budget.",
+    ),
+    Reason.STILL_RUNNING: ReasonText(
+        "The model's invocation before is still at work, so this one was left out.",
+        "Invoke less often, or choose a faster model.",
+    ),
+    Reason.INTERRUPTED: ReasonText(
+        "The process died while the model was asked; no answer was stored, nothing was traded.",
+        "Nothing to do: the next interval asks again.",
     ),
 }
 

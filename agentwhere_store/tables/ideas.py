@@ -160,6 +160,7 @@ signals = Table(
     *one_of("side", Side),
     *one_of("venue", Venue),
     number("fund_percentage"),
+    number("quantity", nullable=True),
     number("confidence"),
     number("leverage"),
     number("stop_loss_pct", nullable=True),
@@ -178,6 +179,7 @@ signals = Table(
     check("confidence_range", "confidence >= 0 AND confidence <= 1"),
     check("leverage_positive", "leverage >= 1"),
     check("expires_later", "expires_at > created_at"),
+    check("quantity_positive", "quantity > 0"),
 )
 
 signal_refusals = Table(
