@@ -20,6 +20,7 @@ from agentwhere_flow.settings import Profile, Settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from agentwhere_core.arena.provider import Provider
     from agentwhere_core.llm.client import LLMClient
     from agentwhere_core.sources.feeds import FeedClient
     from agentwhere_core.sources.x import XClient
@@ -97,6 +98,14 @@ class System:
 
         key = self._token("llm_api_key")
         return make_llm_client(self.settings, self.endpoints, key, self._closing)
+
+    @cached_property
+    def provider(self) -> Provider:
+        """The provider of the arena's models."""
+        from agentwhere_flow.wiring import make_provider
+
+        key = self._token("llm_api_key")
+        return make_provider(self.settings, self.endpoints, key, self._closing)
 
     def execution(self, venue: Venue) -> Execution | None:
         """Return the adapter that trades on ``venue``, or None where this version cannot."""

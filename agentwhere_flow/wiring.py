@@ -18,6 +18,7 @@ from agentwhere_flow.settings import Profile, Settings
 if TYPE_CHECKING:
     import httpx
 
+    from agentwhere_core.arena.provider import Provider
     from agentwhere_core.llm.client import LLMClient
     from agentwhere_core.sources.feeds import FeedClient
     from agentwhere_core.sources.x import XClient
@@ -73,6 +74,16 @@ def make_llm_client(
     client = LLMClient(
         endpoints.llm, api_key, endpoints.llm_model, timeout_s=settings.llm_timeout_s
     )
+    return closing.enter_context(client)
+
+
+def make_provider(
+    settings: Settings, endpoints: Endpoints, api_key: str, closing: ExitStack
+) -> Provider:
+    """Return a client of the same endpoint for the arena's models, which name themselves with each question."""
+    from agentwhere_core.arena.provider import Provider
+
+    client = Provider(endpoints.llm, api_key, timeout_s=settings.llm_timeout_s)
     return closing.enter_context(client)
 
 

@@ -9,7 +9,7 @@ it wakes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +60,23 @@ def lease(
             yield Lease(name, holder, _next_token(conn, name, holder, now))
         finally:
             _give_back(conn, key)
+
+
+@contextmanager
+def free_leases(
+    engine: Engine, names: Iterable[str], holder: str, now: datetime
+) -> Iterator[dict[str, Lease]]:
+    """Hold those of the leases ``names`` that nobody else holds, on one connection, for the length of a block."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        held: dict[str, Lease] = {}
+        try:
+            for name in names:
+                if _take(conn, _lock_key(name), 0):
+                    held[name] = Lease(name, holder, _next_token(conn, name, holder, now))
+            yield held
+        finally:
+            for name in held:
+                _give_back(conn, _lock_key(name))
 
 
 def _take(conn: Connection, key: int, wait_s: float) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -156,11 +156,11 @@ def fund_percentage(wish: CreatePosition, snapshot: Snapshot) -> Decimal:
 
 
 def leverage_of(wish: CreatePosition, snapshot: Snapshot) -> Decimal:
-    """Return the leverage that a wish names, or else the one that the model is configured with."""
-    if wish.leverage is not None:
-        return wish.leverage
+    """Return the leverage that a wish names, else the model's own; rounded down, because venues take whole ones."""
     market = snapshot.market(wish.token)
-    return Decimal(market.leverage) if market else Decimal(1)
+    configured = Decimal(market.leverage) if market else Decimal(1)
+    wanted = configured if wish.leverage is None else wish.leverage
+    return wanted.to_integral_value(ROUND_DOWN)
 
 
 def _read(raw: RawCall, snapshot: Snapshot) -> Wish:

@@ -71,6 +71,7 @@ class ExitDecision:
 
 
 _STORIES = {
+    ExitReason.MANUAL: "closing was asked for",
     ExitReason.KILL_SWITCH: "a kill switch closes all positions",
     ExitReason.LIQUIDATION_DISTANCE: "too close to the liquidation price",
     ExitReason.STOP_LOSS: "reached the stop loss",

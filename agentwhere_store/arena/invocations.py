@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -53,6 +54,16 @@ class Invocation:
     reason: Reason | None
     error: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """How an invocation stands."""
+
+    state: InvocationState
+    cost_usd: Decimal | None
+    reason: str | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +216,29 @@ def decided_of(conn: Connection, model_ids: Collection[UUID]) -> list[UUID]:
         )
     )
     return list(rows.scalars())
+
+
+def running_models(conn: Connection) -> frozenset[UUID]:
+    """Return the models with an invocation that a process is, or was when it died, at work on."""
+    running = [state.value for state in InvocationState if state.is_running]
+    rows = conn.execute(
+        select(invocations.c.model_id).where(invocations.c.state.in_(running)).distinct()
+    )
+    return frozenset(rows.scalars())
+
+
+def briefs(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, Brief]:
+    """Return how some invocations stand, in few words."""
+    rows = conn.execute(
+        select(
+            invocations.c.id,
+            invocations.c.state,
+            invocations.c.cost_usd,
+            invocations.c.reason,
+            invocations.c.error,
+        ).where(invocations.c.id.in_(list(invocation_ids)))
+    )
+    return {row[0]: Brief(InvocationState(row[1]), *row[2:]) for row in rows}
 
 
 def pending_calls(conn: Connection) -> list[ToolCall]:

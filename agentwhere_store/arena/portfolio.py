@@ -106,3 +106,13 @@ def trading(conn: Connection) -> dict[UUID, Trading]:
         .group_by(models.c.id)
     )
     return {row[0]: Trading(*row[1:]) for row in rows}
+
+
+def latest(conn: Connection) -> dict[UUID, Decimal]:
+    """Return, by model, what its account was last worth."""
+    rows = conn.execute(
+        select(portfolio_size.c.model_id, portfolio_size.c.total_value)
+        .distinct(portfolio_size.c.model_id)
+        .order_by(portfolio_size.c.model_id, portfolio_size.c.created_at.desc())
+    )
+    return dict(rows.all())
