@@ -31,14 +31,18 @@ class FirstPass(StrEnum):
 
 
 def newest_signal(system: System, now: datetime) -> str | None:
-    """Return the mark of the newest signal that is still alive, or None where there is none."""
+    """Return the mark of the newest signal that is still alive, or None where there is none.
+
+    Signals of the arena do not count: the arena executes them itself, in the tick that makes them.
+    """
     from sqlalchemy import select
 
+    from agentwhere_store.tables.arena import models
     from agentwhere_store.tables.ideas import signals
 
     newest = (
         select(signals.c.id)
-        .where(signals.c.expires_at > now)
+        .where(signals.c.expires_at > now, signals.c.agent_id.not_in(select(models.c.agent_id)))
         .order_by(signals.c.id.desc())
         .limit(1)
     )
