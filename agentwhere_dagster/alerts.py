@@ -15,7 +15,7 @@ import dagster as dg
 from agentwhere_core.domain.enums import Severity
 from agentwhere_dagster import jobs
 from agentwhere_dagster.resources import AgentWhere
-from agentwhere_dagster.runs import why
+from agentwhere_dagster.runs import incident_of, why
 
 if TYPE_CHECKING:
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
@@ -111,7 +111,10 @@ def failed_runs(
     run = context.dagster_run
     if run.tags.get(WILL_RETRY) == "true":
         return dg.SkipReason("The run will be retried.")
-    failures = [f"{event.step_key}: {why(event)}" for event in context.get_step_failure_events()]
+    events = context.get_step_failure_events()
+    if events and all(incident_of(event) for event in events):
+        return dg.SkipReason("The steps that failed have opened alerts of their own.")
+    failures = [f"{event.step_key}: {why(event)}" for event in events]
     detail = (
         "\n".join(failures) or context.failure_event.message or "The run failed without a step."
     )

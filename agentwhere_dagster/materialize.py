@@ -20,6 +20,9 @@ MOST_TABLE_ROWS = 20
 BAR_WIDTH = 24
 
 OWNERS = ["team:agentwhere"]
+INCIDENT = "incident"
+"""Metadata of a failure that names the alert which the step itself has opened."""
+
 EXECUTION_POOL = "execution"
 
 
@@ -41,9 +44,10 @@ def materialize(
         system = agent_where.system()
         report = use_case(system, system.clock(), *args, **kwargs)
     except AgentWhereError as error:
-        raise dg.Failure(
-            description=str(error), metadata={"error": type(error).__name__}
-        ) from error
+        known = {"error": type(error).__name__}
+        if incident := getattr(error, "incident", None):
+            known[INCIDENT] = incident
+        raise dg.Failure(description=str(error), metadata=known) from error
     for problem in report.problems:
         context.log.warning(problem)
     return dg.MaterializeResult(metadata=metadata_of(report))

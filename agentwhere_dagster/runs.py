@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from agentwhere_dagster.materialize import INCIDENT
+
 
 def unfinished_runs(
     instance: dg.DagsterInstance,
@@ -30,3 +32,10 @@ def why(failure: dg.DagsterEvent) -> str:
     if data.error is None:
         return failure.message or "no message"
     return (data.error.cause or data.error).message.strip()
+
+
+def incident_of(failure: dg.DagsterEvent) -> str | None:
+    """Return the alert that a failed step has opened itself, or None."""
+    told = failure.step_failure_data.user_failure_data
+    incident = told.metadata.get(INCIDENT) if told is not None else None
+    return str(incident.value) if incident is not None else None

@@ -76,7 +76,17 @@ class StepReport:
 
 
 class StepFailedError(AgentWhereError):
-    """Nothing of a step's work could be done; the message lists the problems."""
+    """Nothing of a step's work could be done; the message lists the problems.
+
+    Parameters
+    ----------
+    incident
+        The alert that the step itself opened for this, so that nobody opens a second one.
+    """
+
+    def __init__(self, message: str, incident: str | None = None) -> None:
+        super().__init__(message)
+        self.incident = incident
 
 
 def step(

@@ -52,14 +52,18 @@ class Settings(BaseSettings):
     llm_batch: int = Field(default=200, ge=1)
     llm_timeout_s: float = Field(default=30.0, gt=0)
     llm_concurrency: int = Field(default=4, ge=1, le=64)
+    llm_daily_budget_usd: Decimal | None = Field(default=Decimal(5), ge=0)
     prompt_price_per_million_usd: Decimal | None = None
     completion_price_per_million_usd: Decimal | None = None
 
+    trades_per_post: int = Field(default=1, ge=1, le=10)
     signal_window_h: int = Field(default=24, ge=1)
     signal_ttl_h: int = Field(default=6, ge=1)
     size_cap_pct: Decimal = Field(default=Decimal(25), gt=0, le=25)
     size_budget_pct: Decimal = Field(default=Decimal(50), gt=0, le=100)
-    size_curvature: Decimal = Field(default=Decimal(3), gt=0)
+    size_curvature: Decimal = Field(default=Decimal(3), gt=0, le=50)
+    corroboration_pct: Decimal = Field(default=Decimal(10), gt=0, le=25)
+    feeds_private: bool = False
 
     market_data_max_age_h: int = Field(default=26, ge=1)
     max_slippage_bps: Decimal = Field(default=Decimal(100), gt=0)

@@ -10,9 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from agentwhere_core.domain.enums import PositionStatus, Venue
+from agentwhere_flow.classify import usage_details
 from agentwhere_flow.system import System
+from agentwhere_store.llm_calls import usage_of_day
 from agentwhere_store.tables.ideas import agents, posts, signals, venue_markets
 from agentwhere_store.tables.operations import alerts, health_reports, kill_switches, step_runs
 from agentwhere_store.tables.trading import (
@@ -137,10 +140,10 @@ def list_positions(system: System, *, include_closed: bool, limit: int) -> list[
 
 
 def system_status(system: System) -> dict[str, Any]:
-    """Return the newest health report, markets per venue, counts of rows, last steps, open alerts, kill switches."""
+    """Return the newest health report, markets, rows, the model's usage, last steps, open alerts, kill switches."""
     last = (
         select(step_runs)
-        .distinct(step_runs.c.step)
+        .ext(distinct_on(step_runs.c.step))
         .order_by(step_runs.c.step, step_runs.c.started_at.desc())
     )
     health = _rows(system, select(health_reports).order_by(health_reports.c.at.desc()).limit(1))
@@ -148,6 +151,7 @@ def system_status(system: System) -> dict[str, Any]:
         "health": health[0] if health else None,
         "markets": markets_by_venue(system),
         "rows": count_rows(system),
+        "llm": llm_usage(system),
         "steps": [
             {"at": step.started_at, **step.as_dict()}
             for step in sorted(_steps(system, last), key=lambda step: step.started_at)
@@ -186,6 +190,13 @@ def markets_by_venue(system: System) -> dict[Venue, dict[str, Any]]:
         func.max(venue_markets.c.last_synced).label("last_synced"),
     ).group_by(venue_markets.c.venue)
     return {Venue(row.pop("venue")): row for row in _rows(system, query)}
+
+
+def llm_usage(system: System) -> dict[str, object]:
+    """Return what the language model was used for since midnight UTC, beside its budget."""
+    with system.engine.connect() as conn:
+        today = usage_of_day(conn, system.clock())
+    return usage_details(today, system.settings)
 
 
 def count_rows(system: System) -> dict[str, int]:

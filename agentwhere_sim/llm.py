@@ -41,6 +41,10 @@ MODELS: Final = (
     "sim/cut-off",
     *traders.MODELS,
 )
+PROMPT_PRICE: Final = 0.15
+COMPLETION_PRICE: Final = 0.60
+"""USD per million tokens; the cost of each answer is stated as OpenRouter states it."""
+
 _FINGERPRINT: Final = "fp_sim_1"
 _REFUSAL: Final = "I'm sorry, but I can't help with that."
 _OFF_SCHEMA: Final = {"answer": "Buy it, buy all of it."}
@@ -113,6 +117,8 @@ def _completion(order: dict[str, Any], created: int) -> dict[str, Any]:
         _tokens(json.dumps(call["function"])) for call in message.get("tool_calls", ())
     )
     cost = traders.cost_of(order["model"], prompt_tokens + completion_tokens)
+    if cost is None:
+        cost = (prompt_tokens * PROMPT_PRICE + completion_tokens * COMPLETION_PRICE) / 1e6
     digest = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
     return {
         "id": f"chatcmpl-{digest[:29]}",
@@ -125,7 +131,7 @@ def _completion(order: dict[str, Any], created: int) -> dict[str, Any]:
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens,
-            **({} if cost is None else {"cost": cost}),
+            "cost": round(cost, 8),
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
         },

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
 
 from agentwhere_core.domain.enums import OrderPurpose, OrderState, PositionStatus, PostState, Venue
+from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.health.facts import (
     ExecutionFacts,
     MonitorFacts,
@@ -193,12 +194,20 @@ def execution_facts(conn: Connection, now: datetime) -> ExecutionFacts:
 
 def posts_facts(conn: Connection, now: datetime) -> PostsFacts:
     """Return how many posts wait for the classifier, and since when."""
+
+    def waiting_for(reason: Reason) -> ColumnElement[int]:
+        return func.count().filter(posts.c.last_reason == reason.value)
+
     row = conn.execute(
-        select(func.count().label("pending"), func.min(posts.c.ingested_at).label("oldest")).where(
-            posts.c.state == PostState.PENDING.value
-        )
+        select(
+            func.count().label("pending"),
+            func.min(posts.c.ingested_at).label("oldest"),
+            waiting_for(Reason.CLASSIFIER_UNAVAILABLE).label("unreachable"),
+            waiting_for(Reason.CLASSIFIER_BUDGET_SPENT).label("unpaid"),
+        ).where(posts.c.state == PostState.PENDING.value)
     ).one()
-    return PostsFacts(row.pending, None if row.oldest is None else now - row.oldest)
+    age = None if row.oldest is None else now - row.oldest
+    return PostsFacts(row.pending, age, row.unreachable, row.unpaid)
 
 
 def recent_errors(conn: Connection, now: datetime) -> int:

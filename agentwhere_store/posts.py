@@ -17,7 +17,7 @@ from agentwhere_core.domain.enums import AgentStatus, Horizon, PostState, Side
 from agentwhere_core.domain.idea import Classification, FetchedPost, Post, Source
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_store.rows import insert_ignoring_known, json_safe
+from agentwhere_store.rows import insert_ignoring_known, json_safe, storable
 from agentwhere_store.tables.ideas import (
     agent_sources,
     agents,
@@ -58,6 +58,7 @@ class AgentMention:
     confidence: Decimal
     horizon: Horizon
     published_at: datetime
+    content_hash: str
 
 
 def insert_posts(
@@ -73,10 +74,9 @@ def insert_posts(
                 "source_kind": source.kind.value,
                 "source_id": source.id,
                 "external_id": post.external_id,
-                # PostgreSQL's text cannot hold the NUL character.
-                "text": post.text.replace("\x00", ""),
+                "text": storable(post.text),
                 "url": post.url,
-                "content_hash": hashlib.sha256(post.text.encode()).hexdigest(),
+                "content_hash": hashlib.sha256(post.text.encode(errors="replace")).hexdigest(),
                 # A date in the future would keep a post in every window to come.
                 "published_at": min(post.published_at, now),
                 "ingested_at": now,
@@ -115,6 +115,24 @@ def pending_posts(conn: Connection, limit: int) -> list[PendingPost]:
         )
         for row in rows
     ]
+
+
+def expire_pending(conn: Connection, published_before: datetime) -> int:
+    """Let posts that are too old for a signal wait no longer; return how many."""
+    return conn.execute(
+        update(posts)
+        .where(posts.c.state == PostState.PENDING.value, posts.c.published_at <= published_before)
+        .values(state=PostState.EXPIRED.value)
+    ).rowcount
+
+
+def hold_back(conn: Connection, post_ids: Sequence[UUID], reason: Reason, why: str) -> None:
+    """Keep why pending posts were not asked about; that is no try."""
+    conn.execute(
+        update(posts)
+        .where(posts.c.id.in_(list(post_ids)), posts.c.state == PostState.PENDING.value)
+        .values(last_reason=reason.value, last_error=why)
+    )
 
 
 def count_pending(conn: Connection) -> int:
@@ -196,6 +214,7 @@ def mentions_since(conn: Connection, since: datetime) -> list[AgentMention]:
             mentions.c.confidence,
             mentions.c.horizon,
             posts.c.published_at,
+            posts.c.content_hash,
         )
         .join_from(mentions, posts, posts.c.id == mentions.c.post_id)
         .join(agent_sources, followed == posts.c.source_id)
@@ -213,6 +232,7 @@ def mentions_since(conn: Connection, since: datetime) -> list[AgentMention]:
             confidence=row.confidence,
             horizon=Horizon(row.horizon),
             published_at=row.published_at,
+            content_hash=row.content_hash,
         )
         for row in rows
     ]
@@ -224,25 +244,15 @@ def _classification_values(item: Classification, now: datetime) -> dict[str, Any
         "post_id": item.post_id,
         "is_signal": item.is_signal,
         "refusals": [{"token": token, "reason": reason.value} for token, reason in item.refusals],
-        "reasoning": item.reasoning.replace("\x00", ""),
+        "reasoning": storable(item.reasoning),
         "model": item.model,
         "prompt_version": item.prompt_version,
         "schema_version": item.schema_version,
-        "raw_response": _without_nul(json_safe(item.raw_response)),
+        "raw_response": storable(json_safe(item.raw_response)),
         "prompt_tokens": item.prompt_tokens,
         "completion_tokens": item.completion_tokens,
         "cost_usd": item.cost_usd,
         "latency_ms": item.latency_ms,
+        "is_cached": item.is_cached,
         "created_at": now,
     }
-
-
-def _without_nul(value: Any) -> Any:
-    """Drop the NUL characters of a JSON document, which PostgreSQL's jsonb cannot hold."""
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nul(item) for item in value]
-    return value

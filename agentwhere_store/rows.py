@@ -31,6 +31,17 @@ def json_safe(value: Any) -> Any:
     return value
 
 
+def storable(value: Any) -> Any:
+    """Drop from text, or from all text of a JSON document, what PostgreSQL cannot hold: NUL and lone surrogates."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode(errors="ignore").decode()
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    return value
+
+
 def insert_ignoring_known(
     conn: Connection,
     table: Table,

@@ -66,6 +66,14 @@ def _print_status(
             console.print(f"  {advice}", highlight=False, markup=False)
     rows = ", ".join(f"{count} {name}" for name, count in state["rows"].items())
     console.print(f"rows: {rows}", highlight=False)
+    llm = state["llm"]
+    budget = llm["daily_budget_usd"]
+    console.print(
+        f"model today: {llm['calls_today']} calls, {llm['from_cache_today']} answers from the cache, "
+        f"{llm['prompt_tokens_today']} + {llm['completion_tokens_today']} tokens, {llm['cost_today_usd']} USD"
+        + ("" if budget is None else f" of {budget}"),
+        highlight=False,
+    )
     markets = [{"venue": venue.value, **facts} for venue, facts in state["markets"].items()]
     print_table("Markets", markets, empty="No market was synced yet.")
     steps = [

@@ -74,10 +74,14 @@ class SourceKind(StrEnum):
 
 
 class PostState(StrEnum):
-    """PENDING posts wait for the classifier; after it answered they are CLASSIFIED."""
+    """PENDING posts wait for the classifier; after it answered they are CLASSIFIED.
+
+    EXPIRED ones grew too old for a signal before it did: nobody pays for their answer any more.
+    """
 
     PENDING = "PENDING"
     CLASSIFIED = "CLASSIFIED"
+    EXPIRED = "EXPIRED"
 
 
 class Horizon(StrEnum):

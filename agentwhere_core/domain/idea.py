@@ -84,7 +84,8 @@ class Classification:
     """What the model made of a post, and what was left of it after validation.
 
     ``mentions`` are accepted; ``refusals`` say why others were not. A classification exists only for posts that were
-    answered: an abstention leaves the post pending with its error.
+    answered: an abstention leaves the post pending with its error. ``is_cached`` tells that the answer was paid for
+    with another post of the same text: its tokens and cost are zero then.
     """
 
     post_id: UUID
@@ -100,11 +101,15 @@ class Classification:
     completion_tokens: int
     cost_usd: Decimal | None
     latency_ms: int
+    is_cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredMention:
-    """A mention with everything that its score is made of."""
+    """A mention with everything that its score is made of.
+
+    ``content_hash`` tells copies: a source that repeats another's text is no second voice.
+    """
 
     post_id: UUID
     source_id: UUID
@@ -115,6 +120,7 @@ class ScoredMention:
     context_factor: Decimal
     published_at: datetime
     horizon: Horizon = Horizon.SWING
+    content_hash: str = ""
 
     @property
     def score(self) -> Decimal:

@@ -18,12 +18,16 @@ class Reason(StrEnum):
     CLASSIFIER_UNAVAILABLE = "CLASSIFIER_UNAVAILABLE"
     CLASSIFIER_INVALID_OUTPUT = "CLASSIFIER_INVALID_OUTPUT"
     CLASSIFIER_REFUSED = "CLASSIFIER_REFUSED"
+    CLASSIFIER_BUDGET_SPENT = "CLASSIFIER_BUDGET_SPENT"
     TOKEN_NOT_LISTED = "TOKEN_NOT_LISTED"
     TOKEN_NOT_NAMED = "TOKEN_NOT_NAMED"
+    TOO_MANY_TOKENS = "TOO_MANY_TOKENS"
     # signals
     CONFLICTING_POSTS = "CONFLICTING_POSTS"
     POST_TOO_OLD = "POST_TOO_OLD"
     RECENT_SIGNAL = "RECENT_SIGNAL"
+    ALREADY_HELD = "ALREADY_HELD"
+    UNCORROBORATED = "UNCORROBORATED"
     SIZE_ROUNDS_TO_ZERO = "SIZE_ROUNDS_TO_ZERO"
     SIGNAL_EXPIRED = "SIGNAL_EXPIRED"
     # policy
@@ -111,6 +115,10 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
         "The model refused to answer.",
         "The post stays pending; read it, and choose another model if it repeats.",
     ),
+    Reason.CLASSIFIER_BUDGET_SPENT: ReasonText(
+        "The day's budget for the language model is used up.",
+        "The post stays pending until midnight UTC; or raise AGENTWHERE_LLM_DAILY_BUDGET_USD.",
+    ),
     Reason.TOKEN_NOT_LISTED: ReasonText(
         "No synced market list contains the token.",
         "Run `agentwhere sync-markets` if you expect it to be listed.",
@@ -118,6 +126,10 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
     Reason.TOKEN_NOT_NAMED: ReasonText(
         "The model named a token that the post's text does not.",
         "Nothing to do: this guards against injected trades.",
+    ),
+    Reason.TOO_MANY_TOKENS: ReasonText(
+        "The post proposes more trades than one post may cause; the most confident ones count.",
+        "Raise AGENTWHERE_TRADES_PER_POST if you trust the agent's sources.",
     ),
     Reason.CONFLICTING_POSTS: ReasonText(
         "Posts of one batch disagree about the side and net out.",
@@ -129,6 +141,14 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.RECENT_SIGNAL: ReasonText(
         "The agent already has an unexpired signal on this token.", "Wait until it expires."
+    ),
+    Reason.ALREADY_HELD: ReasonText(
+        "Every active deployment of the agent already holds a position in this token.",
+        "Nothing to do: the posts count again once one of them is closed.",
+    ),
+    Reason.UNCORROBORATED: ReasonText(
+        "The size was held at the corroboration threshold, because fewer than two independent sources agree.",
+        "Follow more sources, or change AGENTWHERE_CORROBORATION_PCT.",
     ),
     Reason.SIZE_ROUNDS_TO_ZERO: ReasonText(
         "The computed share of the funds is zero.",

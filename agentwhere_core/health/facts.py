@@ -106,10 +106,15 @@ class ExecutionFacts:
 
 @dataclass(frozen=True, slots=True)
 class PostsFacts:
-    """Posts that wait for the classifier, and the age of the oldest of them."""
+    """Posts that wait for the classifier, and the age of the oldest of them.
+
+    ``unreachable`` counts those whose last try found no model, ``unpaid`` those that wait for the next day's budget.
+    """
 
     pending: int = 0
     oldest_pending_age: timedelta | None = None
+    unreachable: int = 0
+    unpaid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

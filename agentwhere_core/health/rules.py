@@ -235,7 +235,20 @@ def _posts(inputs: HealthInputs, limits: HealthThresholds) -> ComponentHealth:
     if age is not None and age > limits.post_age:
         text = f"{facts.pending} posts wait for the classifier, the oldest for {_span(age)}"
         found.append(_degraded(text, "check the language model's address and key"))
-    figures = {"pending": facts.pending, "oldest_pending_age_s": _seconds(age)}
+    if facts.unreachable:
+        text = f"the language model gave no answer about {facts.unreachable} of {facts.pending} waiting posts"
+        found.append(_degraded(text, "check its address, key and credit"))
+    if facts.unpaid:
+        text = f"the language model's daily budget is used up, {facts.unpaid} posts wait for it"
+        found.append(
+            _degraded(text, "wait until midnight UTC, or raise AGENTWHERE_LLM_DAILY_BUDGET_USD")
+        )
+    figures = {
+        "pending": facts.pending,
+        "oldest_pending_age_s": _seconds(age),
+        "unreachable": facts.unreachable,
+        "unpaid": facts.unpaid,
+    }
     return _component("posts", found, figures)
 
 

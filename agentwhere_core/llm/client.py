@@ -133,6 +133,27 @@ class _Tally:
             self.cost_usd = (self.cost_usd or Decimal(0)) + usage.cost
 
 
+def recall(raw_response: dict[str, Any]) -> ClassificationOutcome | None:
+    """Read a reply that was paid for before, at no cost; None if it holds no valid answer any more."""
+    try:
+        completion = _Completion.model_validate(raw_response)
+        answer = parse_answer(completion.choices[0].message.content or "")
+    except (ValidationError, IndexError, InvalidAnswerError):
+        return None
+    return ClassificationOutcome(
+        answer=answer,
+        reason=None,
+        error=None,
+        attempts=0,
+        raw_response=raw_response,
+        model=completion.model,
+        prompt_tokens=0,
+        completion_tokens=0,
+        cost_usd=Decimal(0),
+        latency_ms=0,
+    )
+
+
 class LLMClient:
     """Ask one model; safe to share between threads.
 

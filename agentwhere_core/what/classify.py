@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from agentwhere_core.domain.idea import Classification, Mention, Post
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.llm.prompts import prepare_post_text
+from agentwhere_core.llm.schema import MAX_TRADES
 from agentwhere_core.venues.symbols import KNOWN_NAMES
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ COMMON_WORDS: Final = re.compile(
 """Symbols that are also words, or one letter: in a text they count as a name only as a cashtag or in a pair."""
 
 _QUOTES: Final = r"(?:USDT?|USDC|PERP)"
+_ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _UNIT: Final = re.compile(r"k(?=[A-Z]{2})|1000(?=[A-Za-z])")
 
 
@@ -46,7 +48,10 @@ class Accepted:
 
 
 def accept_mentions(
-    proposed: Sequence[ProposedTrade], text: str, listed: Collection[str]
+    proposed: Sequence[ProposedTrade],
+    text: str,
+    listed: Collection[str],
+    most: int = MAX_TRADES,
 ) -> Accepted:
     """Believe those trades whose token the text names and a venue lists.
 
@@ -58,6 +63,9 @@ def accept_mentions(
         The post's text, raw or prepared.
     listed
         Canonical symbols of all synced markets.
+    most
+        How many trades one post may cause. Of more, the most confident are kept, of equally confident ones those that
+        the text names first: a post stuffed with cashtags is worth no more than a plain one.
 
     Returns
     -------
@@ -81,35 +89,34 @@ def accept_mentions(
             refusals[token] = Reason.CONFLICTING_POSTS
         elif trade.confidence < earlier.confidence:
             mentions[token] = Mention(token, trade.side, trade.confidence, trade.horizon)
-    believed = tuple(each for each in mentions.values() if each.token not in refusals)
-    return Accepted(believed, tuple(refusals.items()))
+    believed = [each for each in mentions.values() if each.token not in refusals]
+    kept = sorted(believed, key=lambda each: (-each.confidence, _place(readable, each.token)))[
+        :most
+    ]
+    refusals |= dict.fromkeys(
+        (each.token for each in believed if each not in kept), Reason.TOO_MANY_TOKENS
+    )
+    return Accepted(tuple(each for each in believed if each in kept), tuple(refusals.items()))
 
 
 def names(text: str, token: str) -> bool:
     """Tell whether a text names a canonical token.
 
     By cashtag in any case (``$btc``), as a pair (``BTC-PERP``, ``XAU/USD``), by a known name in any case (``gold``), or
-    by its bare symbol in capitals, unless that is an everyday word.
+    by its bare symbol in capitals, unless that is an everyday word. What stands in a web address does not count.
     """
-    symbol = re.escape(token)
-    if re.search(rf"(?<!\w)\$(?:k|1000)?{symbol}(?!\w)", text, re.IGNORECASE):
-        return True
-    if re.search(rf"(?<![\w$])(?:k|1000)?{symbol}[-/]?{_QUOTES}(?!\w)", text):
-        return True
-    if any(
-        re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
-        for name, named in KNOWN_NAMES.items()
-        if named == token
-    ):
-        return True
-    bare = COMMON_WORDS.fullmatch(token) is None and len(token) > 1
-    return bare and re.search(rf"(?<![\w$])(?:k|1000)?{symbol}(?!\w)", text) is not None
+    return _place(text, token) is not None
 
 
 def to_classification(
-    post: Post, outcome: ClassificationOutcome, listed: Collection[str]
+    post: Post,
+    outcome: ClassificationOutcome,
+    listed: Collection[str],
+    *,
+    most: int = MAX_TRADES,
+    is_cached: bool = False,
 ) -> Classification:
-    """Turn an answered outcome into what is stored about the post.
+    """Turn an answered outcome into what is stored about the post; ``most`` trades of it count.
 
     Raises
     ------
@@ -120,7 +127,7 @@ def to_classification(
         raise ValueError(f"post {post.id} was not answered ({outcome.error}); leave it pending")
     answer = outcome.answer
     if answer.is_signal:
-        accepted = accept_mentions(answer.signals, post.text, listed)
+        accepted = accept_mentions(answer.signals, post.text, listed, most)
     else:
         refused = dict.fromkeys((trade.token for trade in answer.signals), Reason.NOT_A_SIGNAL)
         accepted = Accepted((), tuple(refused.items()))
@@ -138,7 +145,23 @@ def to_classification(
         completion_tokens=outcome.completion_tokens,
         cost_usd=outcome.cost_usd,
         latency_ms=outcome.latency_ms,
+        is_cached=is_cached,
     )
+
+
+def _place(text: str, token: str) -> int | None:
+    """Return where a text first names a token, or None."""
+    symbol = re.escape(token)
+    spoken = [name for name, named in KNOWN_NAMES.items() if named == token]
+    ways = [
+        re.compile(rf"(?<!\w)\$(?:k|1000)?{symbol}(?!\w)", re.IGNORECASE),
+        re.compile(rf"(?<![\w$])(?:k|1000)?{symbol}[-/]?{_QUOTES}(?!\w)"),
+        *(re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE) for name in spoken),
+    ]
+    if COMMON_WORDS.fullmatch(token) is None and len(token) > 1:
+        ways.append(re.compile(rf"(?<![\w$])(?:k|1000)?{symbol}(?!\w)"))
+    readable = _ADDRESS.sub(lambda found: " " * len(found[0]), text)
+    return min((found.start() for way in ways if (found := way.search(readable))), default=None)
 
 
 def _symbol(token: str, listed: Collection[str]) -> str:

@@ -133,7 +133,41 @@ classifications = Table(
     Column("completion_tokens", Integer, nullable=False),
     number("cost_usd", nullable=True),
     Column("latency_ms", Integer, nullable=False),
+    Column("is_cached", Boolean, nullable=False, server_default="false"),
     time("created_at"),
+)
+
+llm_calls = Table(
+    "llm_calls",
+    metadata,
+    key(),
+    ref("post_id", "posts"),
+    text("content_hash"),
+    text("model"),
+    text("answered_by"),
+    text("prompt_version"),
+    text("schema_version"),
+    Column("answered", Boolean, nullable=False),
+    text("reason", nullable=True),
+    text("error", nullable=True),
+    Column("attempts", Integer, nullable=False),
+    json("raw_response"),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    number("cost_usd", nullable=True),
+    Column("latency_ms", Integer, nullable=False),
+    time("at"),
+    check("reason_without_answer", "(reason IS NULL) = answered"),
+    check("cost_not_negative", "cost_usd >= 0"),
+    Index("ix_llm_calls_at", "at"),
+    Index(
+        "ix_llm_calls_answers",
+        "content_hash",
+        "prompt_version",
+        "schema_version",
+        "model",
+        postgresql_where=sql("answered"),
+    ),
 )
 
 mentions = Table(

@@ -290,29 +290,6 @@ def test_a_paused_agent_reads_nothing_and_makes_nothing(desk: System) -> None:
     assert signals(desk) == set()
 
 
-def test_model_usage_is_kept_and_priced(
-    desk: System, sim: Simulator, database_url: str, tmp_path: Path
-) -> None:
-    priced = open_system(
-        sim,
-        database_url,
-        tmp_path / "home",
-        prompt_price_per_million_usd=Decimal("0.15"),
-        completion_price_per_million_usd=Decimal("0.60"),
-    )
-    ingest_posts(priced, utc_now())
-    details = classify_posts(priced, utc_now()).details
-    expected = (
-        details["prompt_tokens"] * Decimal("0.15") + details["completion_tokens"] * Decimal("0.60")
-    ) / 1_000_000
-    assert Decimal(details["cost_usd"]) == expected > 0
-    stored = rows(
-        priced, "SELECT sum(cost_usd), sum(prompt_tokens) FROM agentwhere.classifications"
-    )
-    assert stored == [(expected, details["prompt_tokens"])]
-    priced.close()
-
-
 def test_every_refusal_has_a_known_reason(desk: System) -> None:
     reports = run_what(desk)
     for report in reports.values():
