@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentwhere_core.llm.client import LLMClient
     from agentwhere_core.sources.feeds import FeedClient
     from agentwhere_core.sources.x import XClient
-    from agentwhere_core.venues.protocol import MarketData
+    from agentwhere_core.venues.protocol import Execution, MarketData
     from agentwhere_flow.secrets import SecretStore
 
 _USER_AGENT = "agentwhere/0.1 (feed reader)"
@@ -87,7 +87,7 @@ def make_provider(
     return closing.enter_context(client)
 
 
-def _hyperliquid(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> MarketData:
+def _hyperliquid(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> Execution:
     from agentwhere_core.venues.hyperliquid import Hyperliquid
 
     return Hyperliquid(
@@ -98,7 +98,7 @@ def _hyperliquid(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) 
     )
 
 
-def _ostium(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> MarketData:
+def _ostium(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> Execution:
     from agentwhere_core.venues.ostium import Ostium
 
     return Ostium(
@@ -109,7 +109,7 @@ def _ostium(endpoints: Endpoints, http: HttpClient, _secrets: SecretStore) -> Ma
     )
 
 
-def _lighter(endpoints: Endpoints, http: HttpClient, secrets: SecretStore) -> MarketData:
+def _lighter(endpoints: Endpoints, http: HttpClient, secrets: SecretStore) -> Execution:
     from agentwhere_core.venues.lighter import MAINNET_CHAIN_ID, TESTNET_CHAIN_ID, Lighter
 
     return Lighter(

@@ -6,6 +6,6 @@ import pytest
 
 from agentwhere_sim.testing import sim, simulator_process
 
-pytest.register_assert_rewrite("tests.venues.conformance")
+pytest.register_assert_rewrite("tests.venues.bench", "tests.venues.conformance")
 
 __all__ = ["sim", "simulator_process"]

@@ -17,18 +17,22 @@ from agentwhere_sim.hyperliquid import rules
 from agentwhere_sim.testing import Simulator
 from agentwhere_sim.universe import hyperliquid_markets
 from tests.core.wires import client
-from tests.venues.conformance import DEPOSIT, Bench, Conformance, now
+from tests.venues.bench import DEPOSIT, Bench, now
+from tests.venues.conformance import Conformance
 
 KEY = "0x" + "51" * 32
 ADDRESS = Account.from_key(KEY).address
 
 
 def expired(bench: Bench, specs: Sequence[OrderSpec]) -> bytes:
-    past = now() - timedelta(seconds=30)
-    return bench.venue.sign_orders(specs, bench.account, bench.key, bench.next_nonce(), past)
+    return bench.sign(specs, now() - timedelta(seconds=30))
 
 
-def refusal(spec: OrderSpec) -> str | None:
+def refusal(specs: Sequence[OrderSpec]) -> str | None:
+    return next((why for why in map(refusal_of_one, specs) if why), None)
+
+
+def refusal_of_one(spec: OrderSpec) -> str | None:
     decimals = hyperliquid_markets()[spec.market_index].sz_decimals
     for price in (spec.limit_price, spec.trigger_price):
         if price is not None and not (price > 0 and rules.on_tick(price, decimals)):

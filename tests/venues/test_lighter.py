@@ -23,7 +23,8 @@ from agentwhere_sim.lighter.sequencer import check_amounts
 from agentwhere_sim.testing import Simulator
 from agentwhere_sim.universe import lighter_by_id
 from tests.core.wires import client
-from tests.venues.conformance import DEPOSIT, Bench, Conformance, now
+from tests.venues.bench import DEPOSIT, Bench, now
+from tests.venues.conformance import Conformance
 
 WALLET = "0x" + "51" * 20
 NO_SIGNATURE = base64.b64encode(bytes(80)).decode()
@@ -36,7 +37,11 @@ def expired(bench: Bench, specs: Sequence[OrderSpec]) -> bytes:
     return re.sub(rb"(ExpiredAt%22%3A)\d+", rb"\g<1>" + past, bench.sign(specs))
 
 
-def refusal(spec: OrderSpec) -> str | None:
+def refusal(specs: Sequence[OrderSpec]) -> str | None:
+    return next((why for why in map(refusal_of_one, specs) if why), None)
+
+
+def refusal_of_one(spec: OrderSpec) -> str | None:
     """Ask the simulated venue's own reading of a transaction and its checks of amounts."""
     order = wire_order(spec)
     info = {

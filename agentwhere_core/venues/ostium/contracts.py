@@ -95,7 +95,8 @@ _REVERTS = (
 
 def encode(function: str, *arguments: Any) -> str:
     """Return the call data of a function."""
-    return str(_interface().encode_abi(function, args=list(arguments)))
+    selector, types = _calls()[function]
+    return selector + _web3().codec.encode(types, arguments).hex()
 
 
 def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
@@ -186,8 +187,22 @@ def _web3() -> Web3:
 
 @cache
 def _interface() -> type[Contract]:
-    functions = [_parsed("function", text) for text in _FUNCTIONS]
-    return _web3().eth.contract(abi=[*functions, *(_parsed("event", text) for text in _EVENTS)])
+    return _web3().eth.contract(abi=[_parsed("event", text) for text in _EVENTS])
+
+
+@cache
+def _calls() -> dict[str, tuple[str, list[str]]]:
+    """Return, by function, its selector and the types of its arguments: found once, as web3 takes milliseconds."""
+    from eth_utils.abi import function_abi_to_4byte_selector, get_abi_input_types
+
+    entries = [_parsed("function", text) for text in _FUNCTIONS]
+    return {
+        entry["name"]: (
+            "0x" + function_abi_to_4byte_selector(entry).hex(),
+            get_abi_input_types(entry),
+        )
+        for entry in entries
+    }
 
 
 @cache

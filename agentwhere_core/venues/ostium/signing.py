@@ -138,30 +138,7 @@ class Signer:
     def _entry(
         self, entry: OrderSpec, protection: Sequence[OrderSpec], account: VenueAccount
     ) -> _Draft:
-        prices: dict[OrderPurpose, Decimal | None] = {}
-        for spec in protection:
-            if spec.purpose not in _PROTECTION or spec.purpose in prices:
-                raise InvariantError(
-                    f"an entry at Ostium carries one take profit and one stop loss, not a {spec.purpose}"
-                )
-            prices[spec.purpose] = spec.trigger_price
-        stake = rules.stake(
-            entry, prices.get(OrderPurpose.TAKE_PROFIT), prices.get(OrderPurpose.STOP_LOSS)
-        )
-        trade = (
-            stake.collateral,
-            stake.price,
-            stake.take_profit,
-            stake.stop_loss,
-            contracts.checksummed(account.address),
-            stake.leverage,
-            entry.market_index,
-            0,
-            entry.side is OrderSide.BUY,
-            False,
-        )
-        # The wanted price is the worst one, so no slippage is granted beyond it.
-        data = contracts.encode("openTrade", trade, (NOBODY, 0), _MARKET, 0)
+        data, stake = entry_call(entry, protection, account.address)
         details = {
             "pair": entry.market_index,
             "take_profit": stake.take_profit,
@@ -294,6 +271,42 @@ class Signer:
                 f"the key {account.key_name} belongs to {address}, not to {account.signer_address}: "
                 "store the right key under that name; nothing was signed"
             )
+
+
+def entry_call(
+    entry: OrderSpec, protection: Sequence[OrderSpec], trader: str
+) -> tuple[str, rules.Stake]:
+    """Return the call that opens a trade with its protection, and what it puts in.
+
+    Raises
+    ------
+    InvariantError
+        If ``protection`` holds anything but one take profit and one stop loss.
+    """
+    prices: dict[OrderPurpose, Decimal | None] = {}
+    for spec in protection:
+        if spec.purpose not in _PROTECTION or spec.purpose in prices:
+            raise InvariantError(
+                f"an entry at Ostium carries one take profit and one stop loss, not a {spec.purpose}"
+            )
+        prices[spec.purpose] = spec.trigger_price
+    stake = rules.stake(
+        entry, prices.get(OrderPurpose.TAKE_PROFIT), prices.get(OrderPurpose.STOP_LOSS)
+    )
+    trade = (
+        stake.collateral,
+        stake.price,
+        stake.take_profit,
+        stake.stop_loss,
+        contracts.checksummed(trader),
+        stake.leverage,
+        entry.market_index,
+        0,
+        entry.side is OrderSide.BUY,
+        False,
+    )
+    # The wanted price is the worst one, so no slippage is granted beyond it.
+    return contracts.encode("openTrade", trade, (NOBODY, 0), _MARKET, 0), stake
 
 
 def _sign(transaction: dict[str, Any], key: str) -> str:
