@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agentwhere_app.commands import agents, cycle, kill_switch, setup, status, trading, up
+from agentwhere_app.commands import agents, alerts, cycle, kill_switch, setup, status, trading, up
 
 app = typer.Typer(
     name="agentwhere",
@@ -27,6 +27,7 @@ for name, group, about in (
     ("agents", agents.agents, "Agents: what they read, and how they trade."),
     ("signals", trading.signals, "Signals: trade ideas with a size."),
     ("kill-switch", kill_switch.kill_switch, "Stop new entries, and close what is open."),
+    ("alerts", alerts.alerts, "Alerts: what is wrong, and who was told."),
     ("db", setup.db, "The database."),
     ("secrets", setup.secrets, "Signing keys and tokens, in files that only you can read."),
 ):

@@ -1,4 +1,4 @@
-"""Sensors that open and close alerts, for what no step can report itself.
+"""Sensors that open and close alerts, for what no step can report itself, and the one that has them told.
 
 A failed check leaves its run a success, a stale asset has no run at all, and a run whose process died says nothing: so
 there are three kinds of them, and a fourth that closes what has recovered.
@@ -145,6 +145,30 @@ def recovered_runs(context: dg.RunStatusSensorContext, agent_where: AgentWhere) 
     close_alert(system, system.clock(), f"run:{context.dagster_run.job_name}")
 
 
+@dg.sensor(
+    minimum_interval_seconds=POLL_S,
+    default_status=_RUNNING,
+    description="Tells the alert targets what is due, and calls the heartbeat's address while all is well.",
+)
+def alert_delivery(context: dg.SensorEvaluationContext, agent_where: AgentWhere) -> dg.SkipReason:
+    """Tell the alert targets what is due, and call the heartbeat's address while all is well."""
+    from agentwhere_flow.heartbeat import beat
+    from agentwhere_flow.notices import deliver_notices, is_anything_due
+
+    system = agent_where.system()
+    now = system.clock()
+    said = ["Nothing is to be told."]
+    if is_anything_due(system, now):
+        report = deliver_notices(system, now)
+        said = [f"{report.rows_out} of {report.rows_in} notices were sent.", *report.problems]
+    last = datetime.fromisoformat(context.cursor) if context.cursor else None
+    if last is None or (now - last).total_seconds() >= system.settings.heartbeat_s:
+        context.update_cursor(now.isoformat())
+        silence = beat(system, now)
+        said += [f"No heartbeat: {silence}."] if silence else []
+    return dg.SkipReason(" ".join(said))
+
+
 def _check_records(
     context: dg.SensorEvaluationContext, since: float
 ) -> list[AssetCheckExecutionRecord]:
@@ -201,4 +225,4 @@ def _write_seen(since: float, seen: dict[int, float], news: list[AssetCheckExecu
     return json.dumps({"since": later, "seen": {k: at for k, at in known.items() if at >= later}})
 
 
-sensors = [failed_checks, stale_assets, failed_runs, recovered_runs]
+sensors = [failed_checks, stale_assets, failed_runs, recovered_runs, alert_delivery]

@@ -248,9 +248,11 @@ def _checks_of(asset: str, several: tuple[Check, ...]) -> dg.AssetChecksDefiniti
     def evaluate(
         context: dg.AssetCheckExecutionContext, agent_where: AgentWhere
     ) -> Iterator[dg.AssetCheckResult]:
+        from agentwhere_flow.contact import ensure_contact
         from agentwhere_flow.health import measure
 
         system = agent_where.system()
+        ensure_contact(system, system.clock())
         now = system.clock()
         inputs = measure(system, now)
         for key in sorted(context.selected_asset_check_keys, key=lambda key: key.name):

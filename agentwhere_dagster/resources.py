@@ -75,5 +75,7 @@ def _load_in_one_thread() -> None:
             "agentwhere_flow.system",
             "agentwhere_flow.triggers",
             "agentwhere_flow.alerts",
+            "agentwhere_flow.notices",
+            "agentwhere_flow.heartbeat",
         ):
             import_module(module)

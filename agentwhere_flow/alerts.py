@@ -51,3 +51,19 @@ def open_alerts(system: System) -> list[Alert]:
 
     with system.engine.begin() as conn:
         return operations.open_alerts(conn)
+
+
+def recent_alerts(system: System, limit: int) -> list[Alert]:
+    """Return the newest alerts, open or closed, newest first."""
+    from agentwhere_store import operations
+
+    with system.engine.begin() as conn:
+        return operations.recent_alerts(conn, limit)
+
+
+def acknowledge_alert(system: System, now: datetime, incident: str, by: str) -> bool:
+    """Note that somebody has taken on an open incident, so that it is not told again; return whether it is open."""
+    from agentwhere_store import operations
+
+    with system.engine.begin() as conn:
+        return operations.acknowledge_alert(conn, incident, by, now)

@@ -5,6 +5,7 @@ A *profile* names the world to trade in. It changes URLs, chain ids and whether 
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from agentwhere_core.domain.enums import Venue
+from agentwhere_core.alerts.notices import QuietHours, Target
+from agentwhere_core.domain.enums import Severity, Venue
 
 
 class Profile(StrEnum):
@@ -72,12 +74,30 @@ class Settings(BaseSettings):
     execution_concurrency: int = Field(default=4, ge=1, le=64)
     http_timeout_s: float = Field(default=10.0, gt=0)
 
+    alert_targets: Annotated[tuple[Target, ...], NoDecode] = ()
+    alert_repeat_min: int = Field(default=60, ge=0)
+    alert_quiet_hours: Annotated[QuietHours | None, NoDecode] = None
+    heartbeat_url: SecretStr | None = None
+    heartbeat_s: int = Field(default=300, ge=15)
+
     @field_validator("venues", mode="before")
     @classmethod
     def _split_venues(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().upper() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("alert_targets", mode="before")
+    @classmethod
+    def _split_targets(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(_target(part) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("alert_quiet_hours", mode="before")
+    @classmethod
+    def _read_hours(cls, value: object) -> object:
+        return _quiet_hours(value) if isinstance(value, str) else value
 
     @field_validator("home")
     @classmethod
@@ -88,3 +108,23 @@ class Settings(BaseSettings):
     def may_send(self) -> bool:
         """Whether orders may leave: always in sim, paper and testnet; live only with ``AGENTWHERE_LIVE=yes``."""
         return self.profile is not Profile.LIVE or self.live == "yes"
+
+
+def _target(text: str) -> Target:
+    name, _, severity = (part.strip() for part in text.partition(":"))
+    try:
+        return Target(name.lower(), Severity(severity.upper() or Severity.WARNING))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no alert target: write NAME or NAME:critical, several with commas between"
+        ) from None
+
+
+def _quiet_hours(text: str) -> QuietHours | None:
+    if not text.strip():
+        return None
+    try:
+        begin, end = (time.fromisoformat(part.strip()) for part in text.split("-"))
+    except ValueError:
+        raise ValueError(f"{text!r} are no quiet hours: write e.g. 22:00-07:00 (UTC)") from None
+    return QuietHours(begin, end)

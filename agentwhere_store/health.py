@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, text
 
 from agentwhere_core.domain.enums import OrderPurpose, OrderState, PositionStatus, PostState, Venue
 from agentwhere_core.domain.reasons import Reason
@@ -39,7 +39,8 @@ CONTACT_WINDOW = timedelta(minutes=30)
 STALE_MARK = timedelta(minutes=12)
 STUCK_SENDING = timedelta(minutes=5)
 
-_CONTACT_STEPS = ("market_lists", "market_context")
+CONTACT_STEP = "venue_contact"
+_CONTACT_STEPS = ("market_lists", "market_context", CONTACT_STEP)
 # Problems of other steps may be one account's own, which says nothing of the venue.
 _READING_STEPS = (*_CONTACT_STEPS, "positions")
 _MOST_ERRORS = 1000
@@ -97,6 +98,12 @@ def venue_facts(
             last_error=failure.message[:_MOST_TEXT] if failure is not None and is_down else None,
         )
     return facts
+
+
+def has_asked_venues(conn: Connection, run_id: str | None) -> bool:
+    """Return whether a run has asked the venues if they are there; False without a run."""
+    asked = exists().where(step_runs.c.step == CONTACT_STEP, step_runs.c.run_id == run_id)
+    return run_id is not None and bool(conn.execute(select(asked)).scalar_one())
 
 
 def routing_facts(conn: Connection, now: datetime) -> RoutingFacts:

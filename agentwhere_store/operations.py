@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from agentwhere_core.domain.enums import HealthStatus, Severity, Venue
@@ -33,6 +33,8 @@ class Alert:
     last_seen: datetime
     times_seen: int
     closed_at: datetime | None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
 
 
 def record_step(
@@ -129,6 +131,22 @@ def close_alert(conn: Connection, incident: str, now: datetime) -> bool:
     return closed.rowcount > 0
 
 
+def acknowledge_alert(conn: Connection, incident: str, by: str, now: datetime) -> bool:
+    """Note that somebody has taken on the open alert of an incident; return whether there was one.
+
+    The first who takes it on stays on record.
+    """
+    taken = conn.execute(
+        update(alerts)
+        .where(alerts.c.incident == incident, alerts.c.closed_at.is_(None))
+        .values(
+            acknowledged_at=func.coalesce(alerts.c.acknowledged_at, now),
+            acknowledged_by=func.coalesce(alerts.c.acknowledged_by, by),
+        )
+    )
+    return taken.rowcount > 0
+
+
 def open_alerts(conn: Connection) -> list[Alert]:
     """Return all open alerts, the worst first, then the oldest."""
     rows = conn.execute(
@@ -136,20 +154,30 @@ def open_alerts(conn: Connection) -> list[Alert]:
         .where(alerts.c.closed_at.is_(None))
         .order_by(alerts.c.severity, alerts.c.opened_at, alerts.c.id)
     )
-    return [
-        Alert(
-            id=row.id,
-            incident=row.incident,
-            severity=Severity(row.severity),
-            title=row.title,
-            detail=row.detail,
-            opened_at=row.opened_at,
-            last_seen=row.last_seen,
-            times_seen=row.times_seen,
-            closed_at=row.closed_at,
-        )
-        for row in rows
-    ]
+    return [alert_of(row) for row in rows]
+
+
+def recent_alerts(conn: Connection, limit: int) -> list[Alert]:
+    """Return the newest alerts, open or closed, newest first."""
+    newest = select(alerts).order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(limit)
+    return [alert_of(row) for row in conn.execute(newest)]
+
+
+def alert_of(row: Row[Any]) -> Alert:
+    """Return the alert of a row of the table ``alerts``."""
+    return Alert(
+        id=row.id,
+        incident=row.incident,
+        severity=Severity(row.severity),
+        title=row.title,
+        detail=row.detail,
+        opened_at=row.opened_at,
+        last_seen=row.last_seen,
+        times_seen=row.times_seen,
+        closed_at=row.closed_at,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+    )
 
 
 def save_health_report(
@@ -161,6 +189,16 @@ def save_health_report(
             id=new_id(), status=status.value, report=json_safe(report), at=at
         )
     )
+
+
+def newest_health(conn: Connection) -> tuple[datetime, HealthStatus] | None:
+    """Return when health was last judged, and how; None if never."""
+    row = conn.execute(
+        select(health_reports.c.at, health_reports.c.status)
+        .order_by(health_reports.c.at.desc(), health_reports.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else (row.at, HealthStatus(row.status))
 
 
 def venue_health(conn: Connection, now: datetime) -> dict[Venue, HealthStatus]:

@@ -23,8 +23,11 @@ def health_report(
     context: dg.AssetExecutionContext, agent_where: AgentWhere
 ) -> dg.MaterializeResult[Any]:
     """Judge venues, database, routing, positions and recent errors: healthy, degraded or critical, and what to do."""
+    from agentwhere_flow.contact import ensure_contact
     from agentwhere_flow.health import report_health
 
+    system = agent_where.system()
+    ensure_contact(system, system.clock())
     return materialize(context, agent_where, report_health)
 
 

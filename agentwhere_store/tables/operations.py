@@ -19,6 +19,7 @@ from sqlalchemy import (
     text as sql,
 )
 
+from agentwhere_core.alerts.notices import NoticeKind, NoticeState
 from agentwhere_core.domain.enums import HealthStatus, KillScope, Severity, SourceKind, Venue
 from agentwhere_store.tables.base import (
     SCHEMA,
@@ -178,12 +179,40 @@ alerts = Table(
     time("last_seen"),
     Column("times_seen", Integer, nullable=False, server_default="1"),
     time("closed_at", nullable=True),
+    time("acknowledged_at", nullable=True),
+    text("acknowledged_by", nullable=True),
     Index(
         "uq_alerts_one_open_per_incident",
         "incident",
         unique=True,
         postgresql_where=sql("closed_at IS NULL"),
     ),
+    check("acknowledged_by_somebody", "(acknowledged_at IS NULL) = (acknowledged_by IS NULL)"),
+)
+
+alert_notices = Table(
+    "alert_notices",
+    metadata,
+    key(),
+    ref("alert_id", "alerts"),
+    text("target"),
+    *one_of("kind", NoticeKind),
+    Column("number", Integer, nullable=False, server_default="0"),
+    *one_of("severity", Severity),
+    *one_of("state", NoticeState, default="PENDING"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    time("created_at"),
+    time("next_attempt_at"),
+    time("told_at", nullable=True),
+    text("error", nullable=True),
+    UniqueConstraint("alert_id", "target", "kind", "number"),
+    Index(
+        "ix_alert_notices_unfinished",
+        "next_attempt_at",
+        postgresql_where=sql("state IN ('PENDING', 'SENDING')"),
+    ),
+    check("told_when_out", "state NOT IN ('SENDING', 'SENT') OR told_at IS NOT NULL"),
+    check("only_repetitions_count", "number = 0 OR kind = 'REPEATED'"),
 )
 
 errors = Table(

@@ -1,0 +1,1 @@
+"""Who is told of an incident, when, and in which words."""

@@ -1,0 +1,115 @@
+"""A venue goes away and comes back: every view of health agrees, and people hear of each once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from agentwhere_core.domain.enums import Venue
+from agentwhere_core.health.rules import assess
+from agentwhere_dagster import alerts
+from agentwhere_dagster.definitions import defs
+from agentwhere_flow.health import measure
+from agentwhere_flow.markets import sync_markets
+from agentwhere_flow.system import System
+from agentwhere_sim.testing import Simulator
+from tests.flow.receiver import Receiver, receiving
+from tests.flow.world import utc_now
+
+REPOSITORY = defs.get_repository_def()
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+CHECK = "is_reachable"
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiving() as server:
+        monkeypatch.setenv("AGENTWHERE_ALERT_TARGETS", "ops")
+        monkeypatch.setenv("AGENTWHERE_SECRET_ALERT_OPS", server.address)
+        yield server
+
+
+class Daemon:
+    """Runs what Dagster's daemon runs, one health tick at a time."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.cursors: dict[str, str | None] = {}
+
+    def tick(self) -> dict[str, bool]:
+        """Let the health job run, then the sensors; return what the reachability checks said."""
+        health = self._run("health_monitoring")
+        for sensor in (alerts.failed_checks, alerts.alert_delivery, alerts.alert_delivery):
+            self._evaluate(sensor)
+        return {
+            evaluation.asset_key.to_user_string(): evaluation.passed
+            for evaluation in health.get_asset_check_evaluations()
+            if evaluation.check_name == CHECK
+        }
+
+    def _run(self, job: str) -> dg.ExecuteInProcessResult:
+        result = defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, run_config=QUIET
+        )
+        assert result.success
+        return result
+
+    def _evaluate(self, sensor: dg.SensorDefinition) -> None:
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(sensor.name),
+            repository_def=REPOSITORY,
+            resources=defs.resources,
+        ) as context:
+            told = sensor.evaluate_tick(context)
+        self.cursors[sensor.name] = told.cursor or self.cursors.get(sensor.name)
+
+
+def cli_status() -> dict[str, Any]:
+    command = [sys.executable, "-m", "agentwhere_app", "status", "--json"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
+    state: dict[str, Any] = json.loads(done.stdout)
+    return state
+
+
+def test_a_venue_that_goes_away_is_told_once_and_its_return_once(
+    system: System, sim: Simulator, receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    for venue in system.settings.venues:
+        sync_markets(system, utc_now(), venue=venue)
+    daemon = Daemon(instance)
+    assert all(daemon.tick().values())
+    assert receiver.titles == []
+
+    for service in ("hyperliquid.info", "hyperliquid.exchange"):
+        sim.fault(service, "down")
+    for _ in range(2):
+        assert daemon.tick() == {
+            "hyperliquid_markets": False,
+            "lighter_markets": True,
+            "ostium_markets": True,
+        }
+    now = utc_now()
+    report = assess(measure(system, now), now)
+    assert report.status.value == "degraded"
+    assert report.component(f"venue:{Venue.HYPERLIQUID}").status.value == "critical"
+    said = cli_status()
+    assert said["health"]["status"] == "degraded"
+    assert said["health"]["report"]["venues"]["hyperliquid"]["status"] == "critical"
+    assert [alert["title"] for alert in said["alerts"]] == [
+        "hyperliquid_markets: check is_reachable failed"
+    ]
+    assert receiver.titles == ["[CRITICAL] hyperliquid_markets: check is_reachable failed"]
+    assert "sync-markets HYPERLIQUID" in receiver.messages[0]["message"]
+
+    sim.http.delete("/control/faults").raise_for_status()
+    assert all(daemon.tick().values())
+    assert receiver.titles[1:] == ["[RECOVERED] hyperliquid_markets: check is_reachable failed"]
+    assert cli_status()["alerts"] == []
