@@ -18,6 +18,7 @@ from agentwhere_dagster import alerts
 from agentwhere_dagster.definitions import defs
 from agentwhere_flow.health import measure
 from agentwhere_flow.markets import sync_markets
+from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from tests.flow.receiver import Receiver, receiving
@@ -84,6 +85,7 @@ def test_a_venue_that_goes_away_is_told_once_and_its_return_once(
 ) -> None:
     for venue in system.settings.venues:
         sync_markets(system, utc_now(), venue=venue)
+    monitor_positions(system, utc_now())
     daemon = Daemon(instance)
     assert all(daemon.tick().values())
     assert receiver.titles == []
