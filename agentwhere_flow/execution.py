@@ -6,7 +6,7 @@ Orders of earlier ticks that are still in doubt come first: until they are settl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Deployment, Order, VenueAccount
 from agentwhere_flow import ledger, settling
 from agentwhere_flow.entries import Entry, Outcome, place_entry
+from agentwhere_flow.failover import fail_over
 from agentwhere_flow.fills import sync_account
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
@@ -48,9 +49,15 @@ def execute_orders(system: System, now: datetime) -> Tally:
             account.id: account for item in deployments.values() for account in item.accounts
         }
         settled = settling.settle(system, held, accounts, tally)
+        # What an earlier tick was refused and could not take elsewhere any more.
+        fail_over(system, deployments, tally)
         entries = _read_entries(system, now, deployments, tally)
         outcomes = _place_all(system, held, entries, now)
         settled += _settle_stragglers(system, held, accounts, outcomes, tally)
+        while moved := fail_over(system, deployments, tally):
+            entries = _read_entries(system, now, deployments, tally, only=moved)
+            outcomes += _place_all(system, held, entries, now)
+            settled += _settle_stragglers(system, held, accounts, outcomes, tally)
         placed = [outcome.order for outcome in outcomes if outcome.order]
         touched = {order.account_id for order in (*settled, *placed)}
         _sync_touched(system, touched, now, tally)
@@ -59,21 +66,30 @@ def execute_orders(system: System, now: datetime) -> Tally:
 
 
 def _read_entries(
-    system: System, now: datetime, deployments: Mapping[UUID, Deployment], tally: Tally
+    system: System,
+    now: datetime,
+    deployments: Mapping[UUID, Deployment],
+    tally: Tally,
+    *,
+    only: Collection[UUID] | None = None,
 ) -> list[Entry]:
     """Return the entries to place now, with market, quote and account; kill switches and pauses hold theirs back.
 
-    Expired ones are among them, for their end to be recorded.
+    Expired ones are among them, for their end to be recorded. ``only`` names the routing decisions that are meant.
     """
     with system.engine.begin() as conn:
-        work = open_orders.unplaced_entries(conn, now)
+        work = [
+            item
+            for item in open_orders.unplaced_entries(conn, now)
+            if only is None or item.routing_id in only
+        ]
         switches = routing_store.engaged_switches(conn)
         tokens = {item.signal.token for item in work}
         markets = {
             (market.venue, market.token): market
             for market in market_store.markets(conn, tokens=tokens)
         }
-    tally.rows_in = len(work)
+    tally.rows_in += len(work)
     allowed = []
     for item in work:
         if item.signal.expires_at <= now:

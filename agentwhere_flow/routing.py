@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from agentwhere_core.domain.enums import HealthStatus, Side, Venue
+from agentwhere_core.domain.enums import HealthStatus, RoutingStrategy, Side, Venue
 from agentwhere_core.domain.errors import RemoteError
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.trade import (
@@ -132,6 +132,49 @@ def explain_route(
         world.views(token, dict.fromkeys(world.executing, plenty)),
         now,
     )
+
+
+def route_elsewhere(
+    system: System,
+    now: datetime,
+    work: RoutingWork,
+    deployment: Deployment,
+    tally: Tally,
+    *,
+    without: Collection[Venue],
+) -> RoutingDecision | None:
+    """Decide again, by what is known now, where a signal goes that venues ``without`` have rejected.
+
+    None says that it must wait: failover is off, entries are stopped, or an account cannot be read.
+    """
+    signal = work.signal
+    with system.engine.begin() as conn:
+        world = _read_world(system, conn, {signal.token}, now)
+    config = world.config_for(signal.agent_id)
+    switches = world.switches
+    if (
+        not config.failover_enabled
+        or switches.is_global
+        or signal.agent_id in switches.agents
+        or deployment.id in switches.deployments
+    ):
+        return None
+    left = tuple(v for v in config.priority_for(signal.token) if v not in without)
+    accounts = [a for a in deployment.accounts if a.is_enabled and a.venue in left]
+    funds, unread = _read_funds(system, world, accounts, now, tally)
+    if deployment.id in unread:
+        return None
+    narrowed = replace(
+        config,
+        venue_priority=left,
+        token_overrides={},
+        # What is left of a trade that one venue rejected is taken whole by one other.
+        routing_strategy=RoutingStrategy.FIRST_AVAILABLE
+        if config.routing_strategy is RoutingStrategy.SPLIT
+        else config.routing_strategy,
+    )
+    configs: dict[UUID | None, RoutingConfig] = {signal.agent_id: narrowed}
+    return _decide(work, deployment, replace(world, configs=configs), funds).decision
 
 
 def _symbol(text: str, listed: frozenset[str]) -> str:

@@ -124,18 +124,26 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
     """Return routed signals that still need an entry order, or the record of their end where they expired lately.
 
     That is: no order yet, or only attempts that provably left nothing at the venue and may be repeated. The protection
-    that was sent with an attempt must have ended too, or it would meet the protection of the next one.
+    that was sent with an attempt must have ended too, or it would meet the protection of the next one. After a failover
+    the entry goes to the venue that the decision was moved to.
     """
     same = and_(
         orders.c.signal_id == venue_routing_history.c.signal_id,
         orders.c.deployment_id == venue_routing_history.c.deployment_id,
     )
     is_entry = orders.c.purpose == OrderPurpose.ENTRY.value
+    venue = func.coalesce(
+        venue_routing_history.c.failover_venue, venue_routing_history.c.selected_venue
+    )
     repeatable = and_(
         orders.c.state.in_([OrderState.REJECTED.value, OrderState.CANCELLED.value]),
         orders.c.filled_size == 0,
-        # Without a reason nothing is proven, and NULL would make the condition neither true nor false.
-        func.coalesce(orders.c.reason, "").in_([reason.value for reason in RETRIABLE]),
+        or_(
+            # Without a reason nothing is proven, and NULL would make the condition neither true nor false.
+            func.coalesce(orders.c.reason, "").in_([reason.value for reason in RETRIABLE]),
+            # The decision has left a venue that rejected it for another one.
+            orders.c.venue != venue,
+        ),
         orders.c.attempt < MAX_ATTEMPTS,
     )
     attempts = select(func.coalesce(func.max(orders.c.attempt), 0)).where(same).scalar_subquery()
@@ -145,7 +153,7 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
             signals,
             venue_routing_history.c.id.label("routing_id"),
             venue_routing_history.c.deployment_id,
-            venue_routing_history.c.selected_venue,
+            venue.label("venue_to_enter"),
             policy_decisions.c.fund_percentage.label("decided_percentage"),
             policy_decisions.c.leverage.label("decided_leverage"),
             attempts.label("attempts"),
@@ -160,7 +168,7 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
         )
         .where(
             signals.c.expires_at > now - EXPIRY_LOOK_BACK,
-            venue_routing_history.c.selected_venue.is_not(None),
+            venue.is_not(None),
             ~exists().where(same, or_(and_(is_entry, ~repeatable), is_unsettled)),
         )
         .order_by(venue_routing_history.c.id)
@@ -171,7 +179,7 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
             signal=signal_from_row(row),
             deployment_id=row.deployment_id,
             routing_id=row.routing_id,
-            venue=Venue(row.selected_venue),
+            venue=Venue(row.venue_to_enter),
             fund_percentage=row.decided_percentage,
             leverage=row.decided_leverage,
             attempt=row.attempts + 1,

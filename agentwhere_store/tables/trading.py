@@ -127,10 +127,13 @@ venue_routing_history = Table(
     Column("config_version", Integer, nullable=False),
     json("inputs"),
     number("routing_duration_ms"),
+    json("attempts", "[]"),
+    *one_of("failover_venue", Venue, nullable=True),
     time("created_at"),
     UniqueConstraint("signal_id", "deployment_id", "attempt"),
     Index("ix_venue_routing_history_created_at", "created_at"),
     check("never_multi", "selected_venue <> 'MULTI'"),
+    check("failover_has_attempts", "failover_venue IS NULL OR jsonb_array_length(attempts) > 0"),
 )
 
 submissions = Table(
