@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from agentwhere_sim.lighter import refusals
 from agentwhere_sim.lighter.book import Quotes
+from agentwhere_sim.lighter.candles import Candles
 from agentwhere_sim.lighter.clockwork import Clockwork
 from agentwhere_sim.lighter.engine import Engine
 from agentwhere_sim.lighter.ledger import Ledger
@@ -45,6 +46,7 @@ def routes(world: World) -> list[Route]:
         route("orderBooks", service.market_info.order_books, "GET"),
         route("orderBookDetails", service.market_info.order_book_details, "GET"),
         route("orderBookOrders", service.market_info.order_book_orders, "GET"),
+        route("candles", service.candles.candles, "GET"),
         route("sendTx", service.send_tx, "POST"),
         route("sendTxBatch", service.send_tx_batch, "POST"),
         *(route(name, service.ask(name), "GET") for name in service.user_info.questions),
@@ -65,6 +67,7 @@ class _Service:
             world, ledger, quotes, margins, engine=engine, sequencer=self._sequencer
         )
         self.market_info = MarketInfo(world, quotes)
+        self.candles = Candles(world, quotes)
         self.user_info = UserInfo(world, ledger, margins)
 
     def ask(self, name: str) -> Callable[[Request], Awaitable[Response]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import MalformedReplyError, RefusedError, ServerFaultError
 from agentwhere_core.domain.market import Market
+from agentwhere_core.domain.time import utc_now
 from agentwhere_core.venues.protocol import Execution
 from agentwhere_sim.testing import Simulator
 from tests.core.venues import lighter
@@ -73,10 +75,23 @@ def test_many_markets_are_quoted_by_one_request(sim: Simulator) -> None:
     assert set(quotes) == {market.token for market in markets if market.price}
 
 
-def test_there_is_no_history_to_read_yet(sim: Simulator) -> None:
+def test_candles_are_read_page_by_page_with_the_forming_one_marked(sim: Simulator) -> None:
+    market, now = listed(sim)["ETH"], utc_now()
+    start = now - timedelta(minutes=5 * 600)
+    with client("lighter") as http:
+        bars = lighter(http, f"{sim.url}/lighter").candles(market, "5m", start, now, now)
+    opens = [bar.open_time for bar in bars]
+    assert opens == sorted(set(opens))
+    assert {later - earlier for earlier, later in pairwise(opens)} == {timedelta(minutes=5)}
+    assert len(bars) == 600
+    assert all(bar.low <= min(bar.open, bar.close) for bar in bars)
+    assert [bar.is_closed for bar in bars[-3:]] == [True, True, False]
+
+
+def test_an_interval_that_the_venue_does_not_know_has_no_history(sim: Simulator) -> None:
     market = listed(sim)["ETH"]
     with client("lighter") as http:
-        assert lighter(http, sim.url).candles(market, "1h", NOW, NOW, NOW) == []
+        assert lighter(http, f"{sim.url}/lighter").candles(market, "7m", NOW, NOW, NOW) == []
 
 
 @pytest.mark.parametrize(

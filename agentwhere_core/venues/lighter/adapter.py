@@ -31,6 +31,17 @@ from agentwhere_core.venues.lighter.transactions import Authority
 
 # Each book is a request, and a standard account has 60 a minute.
 _BOOKS_AT_ONCE = 10
+_BARS_AT_ONCE = 500
+_CANDLES: Final = {
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "30m": timedelta(minutes=30),
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "12h": timedelta(hours=12),
+    "1d": timedelta(days=1),
+}
 # The signer gives every transaction ten minutes.
 _LIFE: Final = timedelta(minutes=10)
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -108,15 +119,30 @@ class Lighter:
         return market_data.quote_of_book(book, market, now)
 
     def candles(
-        self,
-        market: Market,  # noqa: ARG002
-        interval: str,  # noqa: ARG002
-        start: datetime,  # noqa: ARG002
-        end: datetime,  # noqa: ARG002
-        now: datetime,  # noqa: ARG002
+        self, market: Market, interval: str, start: datetime, end: datetime, now: datetime
     ) -> list[Candle]:
-        """Return nothing: history of this venue is not read yet."""
-        return []
+        """Return bars that open in [start, end), oldest first, 500 with a request; none of other intervals."""
+        length = _CANDLES.get(interval)
+        if length is None:
+            return []
+        found: dict[datetime, Candle] = {}
+        while start < end:
+            stop = min(end, start + length * _BARS_AT_ONCE)
+            params: dict[str, str | int] = {
+                "market_id": market.market_index,
+                "resolution": interval,
+                "start_timestamp": to_ms(start),
+                "end_timestamp": to_ms(stop) - 1,
+                "count_back": _BARS_AT_ONCE,
+            }
+            reply = self._http.read(f"{self._data}/candles", params=params)
+            outcomes.require_ok(reply)
+            bars = parse(replies.SERVICE, "a list of candles", replies.BARS, reply).bars
+            for bar in market_data.candles_of(bars, market, interval, length, now):
+                if start <= bar.open_time < stop:
+                    found[bar.open_time] = bar
+            start = stop
+        return list(found.values())
 
     def entry(
         self,

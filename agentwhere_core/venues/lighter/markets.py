@@ -7,13 +7,14 @@ is in units of the base.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.market import Market, Quote
+from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.time import from_ms
 from agentwhere_core.venues.checked import one_per_token
-from agentwhere_core.venues.lighter.replies import Book, Detail
+from agentwhere_core.venues.lighter.replies import Bar, Book, Detail
 from agentwhere_core.venues.symbols import canonical
 
 _PERCENT = Decimal(100)
@@ -81,6 +82,28 @@ def last_prices(
         if price is not None and price > 0:
             found[market.token] = Quote(Venue.LIGHTER, market.token, price, price, price, now)
     return found
+
+
+def candles_of(
+    bars: Iterable[Bar], market: Market, interval: str, length: timedelta, now: datetime
+) -> list[Candle]:
+    """Return bars as candles, oldest first."""
+    candles = [
+        Candle(
+            venue=Venue.LIGHTER,
+            token=market.token,
+            interval=interval,
+            open_time=from_ms(bar.open_ms),
+            open=bar.open,
+            high=bar.high,
+            low=bar.low,
+            close=bar.close,
+            volume=bar.volume,
+            is_closed=from_ms(bar.open_ms) + length <= now,
+        )
+        for bar in bars
+    ]
+    return sorted(candles, key=lambda candle: candle.open_time)
 
 
 def _market(detail: Detail, now: datetime) -> Market:

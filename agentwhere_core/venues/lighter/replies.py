@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from agentwhere_core.venues.checked import PlainWire
 
@@ -64,6 +64,26 @@ class Details(Answer):
     """All markets."""
 
     order_book_details: list[Detail]
+
+
+class Bar(PlainWire):
+    """One candle: when it opened in milliseconds, its prices, and the volume in units of the base.
+
+    The venue leaves out what is zero, which only a volume can be.
+    """
+
+    open_ms: int = Field(alias="t")
+    open: Decimal = Field(alias="o")
+    high: Decimal = Field(alias="h")
+    low: Decimal = Field(alias="l")
+    close: Decimal = Field(alias="c")
+    volume: Decimal = Field(default=Decimal(0), alias="v")
+
+
+class Bars(Answer):
+    """Candles of one market and resolution."""
+
+    bars: list[Bar] = Field(default_factory=list, alias="c")
 
 
 class BookOrder(PlainWire):
@@ -246,6 +266,7 @@ class Withdrawals(Answer):
 ANSWER = TypeAdapter(Answer)
 DETAILS = TypeAdapter(Details)
 BOOK = TypeAdapter(Book)
+BARS = TypeAdapter(Bars)
 NONCE = TypeAdapter(Nonce)
 ACCEPTED = TypeAdapter(Accepted)
 ORDERS = TypeAdapter(Orders)
