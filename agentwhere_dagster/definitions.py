@@ -9,6 +9,7 @@ from agentwhere_dagster.assets import (
     agent_how,
     agent_what,
     agent_where,
+    arena,
     markets,
     monitoring,
     performance,
@@ -20,7 +21,7 @@ from agentwhere_dagster.jobs import jobs
 from agentwhere_dagster.resources import AgentWhere
 from agentwhere_dagster.schedules import schedules
 
-SUBJECTS = (markets, agent_what, agent_how, agent_where, positions, performance, monitoring)
+SUBJECTS = (markets, agent_what, agent_how, agent_where, positions, performance, monitoring, arena)
 
 defs = dg.Definitions(
     assets=with_freshness([asset for subject in SUBJECTS for asset in subject.assets]),

@@ -30,6 +30,9 @@ POLICIES = {
     "monitoring": dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=40), warn_window=timedelta(minutes=25)
     ),
+    "arena": dg.FreshnessPolicy.time_window(
+        fail_window=_HALF_HOUR, warn_window=timedelta(minutes=15)
+    ),
 }
 
 

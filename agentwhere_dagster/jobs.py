@@ -11,6 +11,7 @@ import dagster as dg
 from agentwhere_dagster.assets.agent_how import policy_decisions
 from agentwhere_dagster.assets.agent_what import GROUP as AGENT_WHAT
 from agentwhere_dagster.assets.agent_where import GROUP as AGENT_WHERE
+from agentwhere_dagster.assets.arena import GROUP as ARENA
 from agentwhere_dagster.assets.markets import GROUP as MARKETS
 from agentwhere_dagster.assets.markets import market_context
 from agentwhere_dagster.assets.monitoring import health_report
@@ -55,6 +56,12 @@ performance = dg.define_asset_job(
     selection=_groups(PERFORMANCE),
     description="Recompute agents' figures, sources' track records and routing regret.",
     tags={LANE: "performance"},
+)
+arena = dg.define_asset_job(
+    "arena",
+    selection=_groups(ARENA),
+    description="Invoke the arena's models that are due, execute what they ask for, and mark their accounts.",
+    tags={LANE: "arena"},
 )
 health_monitoring = dg.define_asset_job(
     "health_monitoring",
@@ -122,6 +129,7 @@ CYCLE: tuple[Any, ...] = (
     trade_execution,
     position_monitoring,
     performance,
+    arena,
     health_monitoring,
 )
 """The jobs that make up one whole cycle, in the order of the flow."""

@@ -54,6 +54,12 @@ TIMETABLES = (
         "Marks and exits of open positions, every five minutes.",
     ),
     Timetable(
+        jobs.arena,
+        "*/5 * * * *",
+        timedelta(minutes=4),
+        "Turns of the arena's models and marks of their accounts; models that are due earlier start it at once.",
+    ),
+    Timetable(
         jobs.health_monitoring,
         "*/10 * * * *",
         timedelta(minutes=9),

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from agentwhere_dagster import jobs
+from agentwhere_dagster.assets.arena import MODELS
 from agentwhere_dagster.assets.markets import market_list_name, venue_markets
 from agentwhere_dagster.resources import AgentWhere
 from agentwhere_dagster.runs import unfinished_runs
@@ -17,6 +19,7 @@ POLL_S = 5
 RETRY_FIRST_PASS_AFTER = timedelta(seconds=30)
 RETRY_FIRST_PASS_AT_MOST = timedelta(minutes=10)
 RESYNC_EVERY = timedelta(minutes=15)
+RETRY_TURN_AFTER = timedelta(minutes=1)
 
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
@@ -130,6 +133,47 @@ def stale_markets(
     )
 
 
+@dg.sensor(
+    job=jobs.arena,
+    minimum_interval_seconds=POLL_S,
+    default_status=_RUNNING,
+    description="Starts the arena as soon as a model is due, and while another model keeps an earlier run waiting.",
+)
+def due_models(
+    context: dg.SensorEvaluationContext, agent_where: AgentWhere
+) -> dg.RunRequest | dg.SkipReason:
+    """Start the arena as soon as a model is due.
+
+    A model that keeps its run waiting does not make the others wait: they get a run of their own, in a second lane.
+    """
+    from agentwhere_flow.triggers import due_turns
+
+    system = agent_where.system()
+    now = system.clock()
+    due = due_turns(system, now)
+    if due is None:
+        return dg.SkipReason("No model is due.")
+    context.instance.add_dynamic_partitions(str(MODELS.name), list(due.names))
+    at_work = context.instance.get_run_records(
+        dg.RunsFilter(job_name=jobs.arena.name, statuses=list(NOT_FINISHED_STATUSES))
+    )
+    if any(record.create_timestamp >= due.latest for record in at_work) or len(at_work) > 1:
+        return dg.SkipReason("A run is at work on it.")
+    mark, last = _read_mark(context.cursor)
+    if mark == due.mark and last is not None and now < last + RETRY_TURN_AFTER:
+        return dg.SkipReason("Tried within the last minute; see the Runs page.")
+    context.update_cursor(json.dumps({"mark": due.mark, "last": now.isoformat()}))
+    lane = {jobs.LANE: "arena beside a slow model"} if at_work else {}
+    return dg.RunRequest(tags=lane)
+
+
+def _read_mark(cursor: str | None) -> tuple[str | None, datetime | None]:
+    if not cursor:
+        return None, None
+    state = json.loads(cursor)
+    return str(state["mark"]), datetime.fromisoformat(state["last"])
+
+
 def _is_at_work(instance: dg.DagsterInstance, *several: Any) -> bool:
     return any(unfinished_runs(instance, job_name=job.name) for job in several)
 
@@ -141,4 +185,4 @@ def _read_attempts(cursor: str | None) -> tuple[int, datetime | None]:
     return int(state["attempts"]), datetime.fromisoformat(state["last"])
 
 
-sensors = [new_signals, closed_positions, first_pass, stale_markets]
+sensors = [new_signals, closed_positions, first_pass, stale_markets, due_models]

@@ -6,6 +6,7 @@ it acted on never acts twice, and never misses what happened while it was away.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -71,6 +72,37 @@ def newest_close(system: System, now: datetime) -> str | None:
             return None
         found = conn.execute(newest).scalar_one()
     return None if found is None else str(found.isoformat())
+
+
+@dataclass(frozen=True, slots=True)
+class DueTurns:
+    """Models of the arena whose turn has come: their names, since when, and a mark of just this."""
+
+    names: tuple[str, ...]
+    latest: datetime
+    mark: str
+
+
+def due_turns(system: System, now: datetime) -> DueTurns | None:
+    """Return the models whose turn has come, or None where there is none, or no market to show them yet."""
+    from sqlalchemy import exists, select
+
+    from agentwhere_store.arena.models import due_models
+    from agentwhere_store.tables.ideas import venue_markets
+
+    with system.engine.connect() as conn:
+        if not _is_set_up(conn):
+            return None
+        if not conn.execute(select(exists().where(venue_markets.c.id.is_not(None)))).scalar_one():
+            return None
+        due = due_models(conn, now)
+    if not due:
+        return None
+    return DueTurns(
+        names=tuple(model.name for model in due),
+        latest=max(model.due_at for model in due),
+        mark=" ".join(f"{model.id}@{model.due_at.timestamp():.0f}" for model in due),
+    )
 
 
 def first_pass(system: System) -> FirstPass:

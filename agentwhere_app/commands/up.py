@@ -170,12 +170,14 @@ def _create_demo(system: System) -> None:
 
     if system.settings.profile is not Profile.SIM:
         return
+    from agentwhere_flow.arena.demo import create_arena_demo
     from agentwhere_flow.demo import create_demo
 
     try:
         create_demo(system, system.clock())
+        create_arena_demo(system, system.clock())
     except AgentWhereError as error:
-        say(f"the demo agent could not be made, everything else goes on: {error}")
+        say(f"the demonstration could not be made in full, everything else goes on: {error}")
 
 
 def _running(settings: Settings) -> Running:

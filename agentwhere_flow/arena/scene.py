@@ -81,7 +81,14 @@ def read_snapshots(
     known = {(m.venue, m.token): m for found in markets.values() for m in found}
     listed = list(known.values())
     update_candles(system, now, listed, tally)
-    accounts = read_accounts(system, now, models, tally)
+    seeing = [model for model in models if markets[model.id]]
+    tally.problems += [
+        f"{model.name} sits this turn out: none of {', '.join(model.markets)} trades on {model.venue}; "
+        f"run `agentwhere sync-markets`"
+        for model in models
+        if not markets[model.id]
+    ]
+    accounts = read_accounts(system, now, seeing, tally)
     _bring_home(system, now, accounts, tally)
     quotes = _quotes(system, listed, now, tally)
     with system.engine.begin() as conn:
@@ -105,7 +112,7 @@ def read_snapshots(
             {key: market.size_multiplier for key, market in known.items()},
             now,
         )
-        for model in models
+        for model in seeing
         if model.id in accounts
     }
 

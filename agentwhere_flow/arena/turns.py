@@ -213,6 +213,7 @@ def _count(system: System, tally: Tally, turns: Sequence[_Turn]) -> None:
         calls = store.calls_of(conn, [turn.invocation_id for turn in turns])
         ended = store.briefs(conn, [turn.invocation_id for turn in turns])
     statuses: Counter[str] = Counter()
+    by_model: dict[str, dict[str, str | int]] = {}
     cost = Decimal(0)
     for turn in turns:
         mine = calls.get(turn.invocation_id, [])
@@ -232,7 +233,13 @@ def _count(system: System, tally: Tally, turns: Sequence[_Turn]) -> None:
                 "reason": brief.reason,
             }
         )
+        by_model[turn.model.name] = {
+            "invocation": turn.snapshot.invocation,
+            "state": brief.state.value,
+            "tool_calls": len(mine),
+            "cost_usd": str(brief.cost_usd or 0),
+        }
         if brief.error:
             tally.problems.append(f"{turn.model.name}: {brief.error}")
     tally.rows_out = len(turns)
-    tally.details |= {"tool_calls": dict(statuses), "cost_usd": str(cost)}
+    tally.details |= {"tool_calls": dict(statuses), "cost_usd": str(cost), "models": by_model}

@@ -77,7 +77,9 @@ def test_every_asset_says_what_it_is_and_whose(node: dg.AssetsDefinition) -> Non
 def test_assets_that_move_money_share_the_execution_pool() -> None:
     moving = {n.key.to_user_string() for n in ASSETS if "agentwhere/moves-money" in n.tags}
     pooled = {n.key.to_user_string() for n in ASSETS if n.pools == {"execution"}}
-    assert moving == pooled == {"orders", "positions"}
+    assert pooled == {"orders", "positions"}
+    # Models may think for long: the arena takes the ledger's lease only while it sends.
+    assert moving == pooled | {"model_invocations"}
 
 
 def test_the_cron_lines_are_those_of_the_seeds() -> None:
