@@ -32,7 +32,7 @@ def refresh_arena_candles(system: System, now: datetime) -> Tally:
     with system.engine.begin() as conn:
         known = model_store.all_models(conn)
         markets = markets_of(system, conn, known)
-    listed = list(dict.fromkeys(market for found in markets.values() for market in found))
+    listed = list({(m.venue, m.token): m for found in markets.values() for m in found}.values())
     fetched = update_candles(system, now, listed, tally)
     tally.rows_in, tally.rows_out = len(listed) * len(INTERVALS), fetched
     tally.details |= {"markets": len(listed), "intervals": list(INTERVALS)}
