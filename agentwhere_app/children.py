@@ -90,7 +90,7 @@ class Child:
                 stderr=log,
                 start_new_session=True,
                 # Safe here: the supervisor starts its children on its only thread.
-                preexec_fn=_dying_with_parent(self.spec.orphaned_by),  # noqa: PLW1509
+                preexec_fn=dying_with_parent(self.spec.orphaned_by),  # noqa: PLW1509
             )
         self._started = time.monotonic()
         self._start_at = None
@@ -174,8 +174,8 @@ def _ending(code: int) -> str:
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def _dying_with_parent(by: signal.Signals) -> Callable[[], None] | None:
-    """Return what makes a child, before it begins, ask for a signal at the end of the supervisor's main thread."""
+def dying_with_parent(by: signal.Signals) -> Callable[[], None] | None:
+    """Return what makes a child, before it begins, ask for a signal at the end of its parent's main thread (Linux)."""
     if _libc is None:
         return None
     prctl = _libc.prctl

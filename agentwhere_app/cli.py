@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from agentwhere_app.commands import agents, alerts, cycle, kill_switch, setup, status, trading, up
+from agentwhere_app.commands import (
+    agents,
+    alerts,
+    cycle,
+    keys,
+    kill_switch,
+    serve,
+    setup,
+    status,
+    trading,
+    up,
+)
 
 app = typer.Typer(
     name="agentwhere",
@@ -22,6 +33,7 @@ app.command()(trading.route)
 app.command()(trading.positions)
 app.command()(agents.deploy)
 app.command()(status.status)
+app.command()(serve.serve)
 app.command()(up.sim)
 for name, group, about in (
     ("agents", agents.agents, "Agents: what they read, and how they trade."),
@@ -29,6 +41,7 @@ for name, group, about in (
     ("kill-switch", kill_switch.kill_switch, "Stop new entries, and close what is open."),
     ("alerts", alerts.alerts, "Alerts: what is wrong, and who was told."),
     ("db", setup.db, "The database."),
+    ("keys", keys.keys, "Keys of the HTTP API."),
     ("secrets", setup.secrets, "Signing keys and tokens, in files that only you can read."),
 ):
     app.add_typer(group, name=name, help=about, no_args_is_help=True)

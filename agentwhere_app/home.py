@@ -31,6 +31,12 @@ class Running:
     sim_port: int | None
     dagster_port: int
     code_server_port: int
+    api_port: int
+
+    @property
+    def api_url(self) -> str:
+        """Address of the API and the dashboard."""
+        return f"http://{HOST}:{self.api_port}"
 
     @property
     def dagster_url(self) -> str:
@@ -73,6 +79,7 @@ def load_settings() -> Settings:
         "sim_port": running.sim_port or settings.sim_port,
         "dagster_port": running.dagster_port,
         "code_server_port": running.code_server_port,
+        "api_port": running.api_port,
     }
     return settings.model_copy(update=ports)
 
@@ -170,6 +177,8 @@ def service_environment(settings: Settings, database_url: str) -> dict[str, str]
         "AGENTWHERE_SIM_PORT": str(settings.sim_port),
         "AGENTWHERE_DAGSTER_PORT": str(settings.dagster_port),
         "AGENTWHERE_CODE_SERVER_PORT": str(settings.code_server_port),
+        "AGENTWHERE_API_PORT": str(settings.api_port),
+        "AGENTWHERE_API_HOST": settings.api_host,
         "DATABASE_URL": database_url,
         "DAGSTER_HOME": str(prepare_dagster_home(settings.home)),
         "DAGSTER_POSTGRES_URL": dagster_url(database_url),

@@ -66,6 +66,14 @@ def simulator_home(port: int) -> str | None:
     return str(answer.get("home")) if answer.get("status") == "ok" else None
 
 
+def api_answers(port: int) -> bool:
+    """Return whether our API answers on ``port``."""
+    try:
+        return _get_json(f"http://{HOST}:{port}/healthz").get("status") == "ok"
+    except (OSError, ValueError):
+        return False
+
+
 def webserver_answers(port: int) -> bool:
     """Return whether Dagster's webserver answers on ``port``."""
     try:

@@ -102,3 +102,18 @@ def daemon(settings: Settings) -> ChildSpec:
         stop_rank=1,
         orphaned_by=signal.SIGKILL,
     )
+
+
+def api(settings: Settings) -> ChildSpec:
+    """Serve the HTTP API and the dashboard."""
+    return ChildSpec(
+        name="api",
+        title="API",
+        command=[
+            *(sys.executable, "-m", "agentwhere_app", "serve"),
+            *("--host", settings.api_host, "--port", str(settings.api_port)),
+        ],
+        is_ready=partial(probes.api_answers, settings.api_port),
+        stop_rank=1,
+        stop_after_s=10.0,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agentwhere_core.domain.enums import DeploymentStatus, Venue
-from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
@@ -138,7 +138,7 @@ def _agent(system: System, name: str) -> Agent:
     with system.engine.connect() as conn:
         found = store.find_agent(conn, name)
     if found is None:
-        raise ConfigurationError(f"there is no agent {name!r}: see `agentwhere agents list`")
+        raise NoSuchThingError(f"there is no agent {name!r}: see `agentwhere agents list`")
     return found
 
 

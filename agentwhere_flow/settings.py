@@ -40,6 +40,15 @@ class Settings(BaseSettings):
     dagster_port: int = 3000
     code_server_port: int = 4266
 
+    api_port: int = 8000
+    api_host: str = "127.0.0.1"
+    api_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    api_cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    api_trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    api_requests_per_minute: int = Field(default=600, ge=1)
+    api_key_requests_per_minute: int = Field(default=6000, ge=1)
+    api_body_limit_bytes: int = Field(default=262_144, ge=1024)
+
     venues: Annotated[tuple[Venue, ...], NoDecode] = (
         Venue.HYPERLIQUID,
         Venue.OSTIUM,
@@ -98,6 +107,13 @@ class Settings(BaseSettings):
     @classmethod
     def _read_hours(cls, value: object) -> object:
         return _quiet_hours(value) if isinstance(value, str) else value
+
+    @field_validator("api_hosts", "api_cors_origins", "api_trusted_proxies", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("home")
     @classmethod

@@ -38,14 +38,22 @@ class System:
         The orchestrator's id of this run, kept with every step's record.
     clock
         Source of the current time for deadlines inside a step.
+    database
+        Limits of the database's connections, as `make_engine` takes them; its own where None.
     """
 
     def __init__(
-        self, settings: Settings, *, run_id: str | None = None, clock: Clock = utc_now
+        self,
+        settings: Settings,
+        *,
+        run_id: str | None = None,
+        clock: Clock = utc_now,
+        database: Mapping[str, int] | None = None,
     ) -> None:
         self.settings = settings
         self.run_id = run_id
         self.clock = clock
+        self._database = database or {}
         self._closing = ExitStack()
 
     @cached_property
@@ -64,10 +72,11 @@ class System:
         from agentwhere_store.engine import make_engine
 
         if self.settings.database_url is not None:
-            return make_engine(self.settings.database_url.get_secret_value())
+            url = self.settings.database_url.get_secret_value()
+            return make_engine(url, **self._database)
         from agentwhere_store.embedded import EmbeddedPostgres
 
-        return make_engine(EmbeddedPostgres(self.settings.home).url())
+        return make_engine(EmbeddedPostgres(self.settings.home).url(), **self._database)
 
     @cached_property
     def venues(self) -> Mapping[Venue, MarketData]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
-from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.errors import AlreadyThereError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
@@ -45,7 +45,7 @@ def create_agent(conn: Connection, agent: Agent, sources: FollowedSources, now: 
 
     Raises
     ------
-    ConfigurationError
+    AlreadyThereError
         If another agent has this name.
     """
     new = insert_ignoring_known(
@@ -53,7 +53,7 @@ def create_agent(conn: Connection, agent: Agent, sources: FollowedSources, now: 
         known_by=("name",),
     )  # fmt: skip
     if not new:
-        raise ConfigurationError(
+        raise AlreadyThereError(
             f"there is an agent called {agent.name!r} already: choose another name"
         )
     _attach(conn, agent.id, sources, now)
@@ -99,6 +99,12 @@ def find_agent(conn: Connection, name: str) -> Agent | None:
     return None if row is None else _agent(row)
 
 
+def agent_by_id(conn: Connection, agent_id: UUID) -> Agent | None:
+    """Return an agent, or None."""
+    row = conn.execute(select(agents).where(agents.c.id == agent_id)).one_or_none()
+    return None if row is None else _agent(row)
+
+
 def active_agents(conn: Connection) -> list[Agent]:
     """Return the agents that make signals."""
     rows = conn.execute(
@@ -112,7 +118,7 @@ def create_deployment(conn: Connection, deployment: Deployment, now: datetime) -
 
     Raises
     ------
-    ConfigurationError
+    AlreadyThereError
         If the agent has a deployment of this name, or an account belongs to another deployment.
     """
     new = insert_ignoring_known(
@@ -133,12 +139,12 @@ def create_deployment(conn: Connection, deployment: Deployment, now: datetime) -
         known_by=("agent_id", "name"),
     )
     if not new:
-        raise ConfigurationError(
+        raise AlreadyThereError(
             f"the agent has a deployment called {deployment.name!r} already: choose another name"
         )
     accounts = [_account_values(account, now) for account in deployment.accounts]
     if insert_ignoring_known(conn, venue_accounts, accounts) < len(accounts):
-        raise ConfigurationError(
+        raise AlreadyThereError(
             f"an account of deployment {deployment.name!r} is in use by another deployment: "
             "positions of two deployments cannot be told apart on one account; use one account each"
         )

@@ -28,7 +28,7 @@ LAST_STEPS = {"agent_metrics", "health_report", "routing_regret", "source_scores
 
 @command
 def up(as_json: Json = False) -> None:
-    """Start everything: PostgreSQL, simulator, Dagster with its schedules and sensors. Ctrl-C stops it."""
+    """Start everything: PostgreSQL, simulator, Dagster with schedules and sensors, API, dashboard. Ctrl-C stops it."""
     from agentwhere_app import home
     from agentwhere_app.supervisor import StoppedError, stop_on_signals
 
@@ -89,7 +89,11 @@ def _choose_ports(settings: Settings) -> Settings:
     from agentwhere_app.ports import choose_port
     from agentwhere_app.services import has_simulator
 
-    wanted = {"dagster_port": "the Dagster UI", "code_server_port": "the code server"}
+    wanted = {
+        "dagster_port": "the Dagster UI",
+        "code_server_port": "the code server",
+        "api_port": "the API with the dashboard",
+    }
     if has_simulator(settings):
         wanted = {"sim_port": "the simulator", **wanted}
     chosen: dict[str, int] = {}
@@ -141,6 +145,7 @@ def _start(supervisor: Supervisor, *, as_json: bool) -> None:
         services.check_workspace()
         code_server = supervisor.launch(services.code_server(settings))
         webserver = supervisor.launch(services.webserver(settings))
+        api = supervisor.launch(services.api(settings))
         if simulator is not None:
             supervisor.await_ready(simulator)
             _create_demo(system)
@@ -149,6 +154,7 @@ def _start(supervisor: Supervisor, *, as_json: bool) -> None:
         daemon = supervisor.launch(services.daemon(settings))
         supervisor.await_ready(webserver)
         supervisor.await_ready(daemon)
+        supervisor.await_ready(api)
         running = _running(settings)
         record_running(settings.home, running)
         _announce(settings, running, as_json=as_json)
@@ -192,6 +198,7 @@ def _running(settings: Settings) -> Running:
         sim_port=settings.sim_port if has_simulator(settings) else None,
         dagster_port=settings.dagster_port,
         code_server_port=settings.code_server_port,
+        api_port=settings.api_port,
     )
 
 
@@ -200,6 +207,7 @@ def _announce(settings: Settings, running: Running, *, as_json: bool) -> None:
 
     state = dagster_state(running.dagster_port)
     places = {
+        "Dashboard": running.api_url,
         "Dagster UI": running.dagster_url,
         "Simulator": f"{running.sim_url}/control" if running.sim_url else None,
         "Home": str(settings.home),

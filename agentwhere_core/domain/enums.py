@@ -188,3 +188,11 @@ class KillScope(StrEnum):
     AGENT = "AGENT"
     DEPLOYMENT = "DEPLOYMENT"
     VENUE = "VENUE"
+
+
+class Scope(StrEnum):
+    """What an API key may do; every scope includes reading."""
+
+    READ = "read"
+    OPERATE = "operate"
+    TRADE = "trade"

@@ -2,6 +2,8 @@
 
 AgentWhereError
 ├── ConfigurationError      a setting, key or row is missing or wrong
+│   ├── NoSuchThingError    somebody names an agent, a deployment, … that is not there
+│   └── AlreadyThereError   somebody makes what exists, under a name that is taken
 ├── InvariantError          our own data contradicts itself; nothing is guessed
 ├── LeaseHeldError          another process is doing this step now
 ├── IllegalTransitionError  an order may not move between these two states
@@ -26,6 +28,14 @@ class AgentWhereError(Exception):
 
 class ConfigurationError(AgentWhereError):
     """A setting, key or row is missing or wrong; the message says which and how to set it."""
+
+
+class NoSuchThingError(ConfigurationError):
+    """Nothing of that name or id exists; the message says where to look for those that do."""
+
+
+class AlreadyThereError(ConfigurationError):
+    """The name or account is taken; the message says by what."""
 
 
 class InvariantError(AgentWhereError):

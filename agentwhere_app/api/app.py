@@ -1,0 +1,126 @@
+"""The app: routes, the gate around them, and what lives as long as the process."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from agentwhere_app.api import arena, problems
+from agentwhere_app.api.access import KeyRing
+from agentwhere_app.api.changes import ChangeFeed
+from agentwhere_app.api.context import Api
+from agentwhere_app.api.gate import Gate, GateRules, allowed_hosts
+from agentwhere_app.api.limiting import RateLimits
+from agentwhere_app.api.metrics import Meter
+from agentwhere_app.api.openapi import describe
+from agentwhere_app.api.pages import Pages
+from agentwhere_app.api.routes import events, monitoring, process, venue_routing
+
+if TYPE_CHECKING:
+    from agentwhere_flow.system import System
+
+THREADS = 10
+"""Requests of one process that wait for the database at once; each may hold a connection."""
+
+
+def create_app(system: System) -> FastAPI:
+    """Return the API over a system, which it closes at its end."""
+    settings = system.settings
+    is_loopback = binds_loopback(settings.api_host)
+    limits = RateLimits(
+        per_address=settings.api_requests_per_minute,
+        per_key=settings.api_key_requests_per_minute,
+    )
+    meter = Meter()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        from anyio import to_thread
+
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        changes = ChangeFeed(lambda: system.engine)
+        api = Api(
+            system=system,
+            keys=KeyRing(system, limits, is_loopback=is_loopback),
+            changes=changes,
+            health=monitoring.health_shelf(system),
+            performance=arena.performance_shelf(system),
+            invocations=arena.invocation_shelves(system),
+            is_loopback=is_loopback,
+        )
+        app.state.api = api
+        app.state.meter = meter
+        changes.start()
+        try:
+            yield
+        finally:
+            await changes.stop()
+            system.close()
+
+    app = FastAPI(
+        title="Agent Where",
+        version=version("agentwhere") if _is_installed() else "0",
+        summary="Agents, routing, positions and the health of the system.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    problems.install(app)
+    for module in (process, monitoring, venue_routing, events, arena):
+        app.include_router(module.router)
+    app.mount("/", Pages())
+    describe(app)
+    _wrap(app, system, limits, meter, is_loopback=is_loopback)
+    return app
+
+
+def binds_loopback(host: str) -> bool:
+    """Return whether a server bound to ``host`` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _wrap(
+    app: FastAPI, system: System, limits: RateLimits, meter: Meter, *, is_loopback: bool
+) -> None:
+    settings = system.settings
+    if settings.api_cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.api_cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+        )
+    rules = GateRules(
+        hosts=allowed_hosts(settings.api_host, settings.api_hosts, is_loopback=is_loopback),
+        origins=frozenset(origin.lower() for origin in settings.api_cors_origins),
+        body_limit_bytes=settings.api_body_limit_bytes,
+        counts_local=not is_loopback or bool(settings.api_trusted_proxies),
+    )
+
+    def is_draining() -> bool:
+        api: Any = getattr(app.state, "api", None)
+        return api is not None and api.is_draining
+
+    app.add_middleware(Gate, rules=rules, limits=limits, meter=meter, is_draining=is_draining)
+
+
+def _is_installed() -> bool:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        version("agentwhere")
+    except PackageNotFoundError:
+        return False
+    return True

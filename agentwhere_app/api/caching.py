@@ -1,0 +1,169 @@
+"""Answers that are rendered once and served many times, and answers that a client need not fetch again.
+
+A `Shelf` keeps one rendered answer. While it is fresh, it is served as it is; then it is still served at once, marked
+as stale, while a new one is made beside it (stale-while-revalidate); when it is too old even for that, requests wait
+for the new one. However many ask, one is made at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+RETRY_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, rendered both as fresh and as stale."""
+
+    fresh: bytes
+    stale: bytes
+    status: int
+    headers: Mapping[str, str]
+
+
+def render(
+    content: Mapping[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    with_flag: bool = False,
+) -> Answer:
+    """Render an answer; ``with_flag`` puts ``stale`` into its body."""
+    if not with_flag:
+        body = as_json(content)
+        return Answer(body, body, status, headers or {})
+    return Answer(
+        as_json({**content, "stale": False}),
+        as_json({**content, "stale": True}),
+        status,
+        headers or {},
+    )
+
+
+class Shelf:
+    """One answer that is made again in the background.
+
+    Parameters
+    ----------
+    make
+        Makes the answer; blocking, called in a thread.
+    fresh_s
+        How long an answer is served as fresh.
+    keep_s
+        How long it may be served at all; None for as long as no newer one can be made.
+    now
+        A monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Answer],
+        *,
+        fresh_s: float,
+        keep_s: float | None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make = make
+        self._fresh_s = fresh_s
+        self._keep_s = keep_s
+        self._now = now
+        self._answer: Answer | None = None
+        self._made_at = 0.0
+        self._retry_at = 0.0
+        self._making: asyncio.Task[Answer] | None = None
+
+    async def response(self) -> Response:
+        """Return the answer as a response.
+
+        Raises
+        ------
+        Exception
+            What ``make`` raised, where there is no answer yet or it is too old.
+        """
+        answer, age = self._answer, self._now() - self._made_at
+        if answer is None or (self._keep_s is not None and age > self._keep_s):
+            answer, age = await asyncio.shield(self._renewal()), 0.0
+        is_stale = age > self._fresh_s
+        if is_stale and self._now() >= self._retry_at:
+            self._renewal()
+        return Response(
+            answer.stale if is_stale else answer.fresh,
+            status_code=answer.status,
+            headers={**answer.headers, "Age": str(int(age))},
+            media_type="application/json",
+        )
+
+    def _renewal(self) -> asyncio.Task[Answer]:
+        if self._making is None:
+            self._making = asyncio.create_task(self._renew())
+            self._making.add_done_callback(self._note_failure)
+        return self._making
+
+    async def _renew(self) -> Answer:
+        try:
+            answer = await run_in_threadpool(self._make)
+        finally:
+            self._retry_at = self._now() + RETRY_S
+            self._making = None
+        self._answer, self._made_at = answer, self._now()
+        return answer
+
+    def _note_failure(self, task: asyncio.Task[Answer]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("answer could not be renewed", kind=type(error).__name__)
+
+
+class Shelves:
+    """A `Shelf` for each of a few variants of an answer."""
+
+    def __init__(self, make: Callable[[int], Answer], *, fresh_s: float) -> None:
+        self._make = make
+        self._fresh_s = fresh_s
+        self._shelves: dict[int, Shelf] = {}
+
+    def response(self, variant: int) -> Awaitable[Response]:
+        """Return the answer of one variant."""
+        shelf = self._shelves.get(variant)
+        if shelf is None:
+            make = self._make
+            shelf = Shelf(lambda: make(variant), fresh_s=self._fresh_s, keep_s=None)
+            self._shelves[variant] = shelf
+        return shelf.response()
+
+
+def as_json(content: Any) -> bytes:
+    """Return content as compact JSON in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If it holds a number that JSON has not: such a figure must not leave as text that no client can read.
+    """
+    return json.dumps(
+        content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str
+    ).encode()
+
+
+def answer_once(request: Request, content: Any, *, cache: str = "private, no-cache") -> Response:
+    """Return content with an ETag; only its headers where the client has it already (304)."""
+    body = as_json(content)
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": cache, "Vary": "Authorization"}
+    known = request.headers.get("if-none-match", "")
+    if tag in {part.strip().removeprefix("W/") for part in known.split(",")}:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
