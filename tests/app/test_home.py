@@ -22,7 +22,7 @@ from agentwhere_app.home import (
 )
 from agentwhere_core.domain.errors import ConfigurationError
 
-UP = Running(os.getpid(), "2026-03-01T12:00:00+00:00", "sim", 4001, 4002, 4003)
+UP = Running(os.getpid(), "2026-03-01T12:00:00+00:00", "sim", 4001, 4002, 4003, 4004)
 URL = "postgresql+psycopg://user:secret@127.0.0.1:5432/agentwhere"
 
 
