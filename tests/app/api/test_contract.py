@@ -69,8 +69,8 @@ def test_the_figures_are_those_of_the_tables(busy: Served) -> None:
         "SELECT (SELECT count(*) FROM agentwhere.agents), (SELECT count(*) FROM agentwhere.positions)",
     )
     assert dashboard["agents"]["total"] == agents
-    assert dashboard["positions"]["total"] == positions == 1
-    assert dashboard["positions"]["byVenue"] == {"HYPERLIQUID": 1}
+    assert dashboard["positions"]["total"] == positions > 0
+    assert sum(dashboard["positions"]["byVenue"].values()) == positions
     assert dashboard["health"]["status"] == busy.get("/api/monitoring/health")["status"]
 
 
