@@ -15,7 +15,7 @@ from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
-from agentwhere_core.how.policy import policy_to_json
+from agentwhere_core.how.schema import policy_to_json
 from agentwhere_flow.system import System
 from agentwhere_store import agents as store
 

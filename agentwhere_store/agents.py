@@ -16,7 +16,7 @@ from agentwhere_core.domain.errors import AlreadyThereError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
-from agentwhere_core.how.policy import policy_from_json, policy_to_json
+from agentwhere_core.how.schema import policy_from_json, policy_to_json
 from agentwhere_store.rows import insert_ignoring_known
 from agentwhere_store.tables.ideas import agent_sources, agents, research_sources, x_accounts
 from agentwhere_store.tables.trading import deployments as deployment_table

@@ -210,7 +210,7 @@ def _standings(today: date) -> Select[Any]:
         select(
             positions.c.agent_id,
             func.count(positions.c.closed_at).label("closed"),
-            func.sum(_net(positions)).label("net"),
+            func.sum(net_profit(positions)).label("net"),
         )
         .join(agents, agents.c.id == positions.c.agent_id)
         .where(counts)
@@ -259,7 +259,7 @@ def _daily_profits(chosen: ColumnElement[Any], today: date) -> Select[Any]:
 
     Deployments are added by their daily changes, so that one without a row on some day keeps what it had.
     """
-    day, net = equity_daily.c.day, _net(equity_daily)
+    day, net = equity_daily.c.day, net_profit(equity_daily)
     before = func.lag(net, 1, 0).over(
         partition_by=(equity_daily.c.deployment_id, equity_daily.c.venue), order_by=day
     )
@@ -282,7 +282,8 @@ def _daily_profits(chosen: ColumnElement[Any], today: date) -> Select[Any]:
     ).group_by(daily.c.agent_id, daily.c.venue)
 
 
-def _net(table: Table) -> ColumnElement[Decimal]:
+def net_profit(table: Table) -> ColumnElement[Decimal]:
+    """Return realized and unrealized PnL less fees, plus funding, of a row of positions or daily equity."""
     profit: ColumnElement[Decimal] = (
         table.c.realized_pnl_usd
         + table.c.unrealized_pnl_usd

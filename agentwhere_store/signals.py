@@ -1,4 +1,4 @@
-"""Signals, why others were not made, and what each deployment's policy says to them."""
+"""Signals, and why others were not made."""
 
 from __future__ import annotations
 
@@ -36,14 +36,6 @@ class UsedPost:
     agent_id: UUID
     token: str
     post_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyWork:
-    """A signal that one deployment's policy has not looked at yet."""
-
-    signal: Signal
-    deployment_id: UUID
 
 
 def insert_signals(conn: Connection, made: Sequence[Signal]) -> int:
@@ -155,91 +147,10 @@ def spent_budget(conn: Connection, batch: str) -> dict[UUID, Decimal]:
     return dict(rows.all())
 
 
-def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
-    """Return signals × active deployments of their agents that have no policy decision, oldest first.
-
-    Signals that expired lately are among them, so that what became of them is decided and on record.
-    """
-    decided = exists().where(
-        policy_decisions.c.signal_id == signals.c.id,
-        policy_decisions.c.deployment_id == deployments.c.id,
-    )
-    recent = signals.c.expires_at > now - EXPIRY_LOOK_BACK
-    by_id = {row.id: signal_from_row(row) for row in conn.execute(select(signals).where(recent))}
-    pairs = conn.execute(
-        select(signals.c.id, deployments.c.id)
-        .join(deployments, deployments.c.agent_id == signals.c.agent_id)
-        .where(
-            recent,
-            deployments.c.status == DeploymentStatus.ACTIVE.value,
-            deployments.c.created_at < signals.c.expires_at,
-            ~decided,
-        )
-        .order_by(signals.c.id, deployments.c.id)
-    )
-    return [
-        PolicyWork(by_id[signal], deployment) for signal, deployment in pairs if signal in by_id
-    ]
-
-
-def engagements(conn: Connection, now: datetime) -> dict[UUID, int]:
-    """Return, by deployment, on how many tokens it holds a position or may still open one.
-
-    A signal that was let through counts until it expires, unless its routing found no venue or its entry was filled:
-    then the position itself says whether it is open. A refused order counts too, because it may be tried again.
-    """
-    found_no_venue = exists().where(
-        venue_routing_history.c.signal_id == policy_decisions.c.signal_id,
-        venue_routing_history.c.deployment_id == policy_decisions.c.deployment_id,
-        venue_routing_history.c.selected_venue.is_(None),
-    )
-    was_filled = exists().where(
-        orders.c.signal_id == policy_decisions.c.signal_id,
-        orders.c.deployment_id == policy_decisions.c.deployment_id,
-        orders.c.state == OrderState.FILLED.value,
-    )
-    held = select(positions.c.deployment_id, positions.c.token_symbol.label("token")).where(
-        positions.c.status == PositionStatus.OPEN.value
-    )
-    coming = (
-        select(policy_decisions.c.deployment_id, signals.c.token)
-        .join(signals, signals.c.id == policy_decisions.c.signal_id)
-        .where(
-            signals.c.expires_at > now,
-            policy_decisions.c.outcome != PolicyOutcome.REFUSED.value,
-            ~found_no_venue,
-            ~was_filled,
-        )
-    )
-    engaged = held.union(coming).subquery()
-    rows = conn.execute(
-        select(engaged.c.deployment_id, func.count()).group_by(engaged.c.deployment_id)
-    )
-    return dict(rows.all())
-
-
-def save_policy_decisions(
-    conn: Connection, decisions: Sequence[PolicyDecision], now: datetime
-) -> int:
-    """Store decisions; the first for a signal and deployment stays. Return how many were new."""
-    return insert_ignoring_known(
-        conn,
-        policy_decisions,
-        [
-            {
-                "id": new_id(),
-                "signal_id": decision.signal_id,
-                "deployment_id": decision.deployment_id,
-                "outcome": decision.outcome.value,
-                "fund_percentage": decision.fund_percentage,
-                "leverage": decision.leverage,
-                "reasons": [reason.value for reason in decision.reasons],
-                "created_at": now,
-            }
-            for decision in decisions
-        ],
-        known_by=("signal_id", "deployment_id"),
-    )
+def find_signal(conn: Connection, signal_id: UUID) -> Signal | None:
+    """Return one signal, or None if there is no such one."""
+    row = conn.execute(select(signals).where(signals.c.id == signal_id)).one_or_none()
+    return None if row is None else signal_from_row(row)
 
 
 def recent_signals(conn: Connection, limit: int = 50) -> list[dict[str, Any]]:

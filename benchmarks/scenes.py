@@ -21,6 +21,7 @@ from agentwhere_core.domain.trade import (
 )
 from agentwhere_core.where.availability import RouteRequest, VenueView
 from agentwhere_store import routing as routing_store
+from agentwhere_store import policy as policy_store
 from agentwhere_store import signals as signal_store
 from agentwhere_store.tables.ideas import agents
 from agentwhere_store.tables.trading import deployments, venue_accounts
@@ -164,7 +165,7 @@ def write_routing_work(conn: Connection, *, signals: int, deployments_of_agent: 
         for signal in made
         for desk in desks
     ]
-    signal_store.save_policy_decisions(conn, decided, NOW)
+    policy_store.save_policy_decisions(conn, decided, NOW)
 
 
 def _signal(agent_id: Any, token: str) -> Signal:

@@ -37,7 +37,13 @@ class Reason(StrEnum):
     SIZE_CAPPED = "SIZE_CAPPED"
     LEVERAGE_CAPPED = "LEVERAGE_CAPPED"
     STYLE_APPLIED = "STYLE_APPLIED"
+    VENUE_BLOCKED = "VENUE_BLOCKED"
+    COOLING_DOWN = "COOLING_DOWN"
+    DAILY_LOSS_LIMIT = "DAILY_LOSS_LIMIT"
     MAX_POSITIONS_REACHED = "MAX_POSITIONS_REACHED"
+    TOTAL_EXPOSURE_CAPPED = "TOTAL_EXPOSURE_CAPPED"
+    TOKEN_EXPOSURE_CAPPED = "TOKEN_EXPOSURE_CAPPED"
+    VENUE_EXPOSURE_CAPPED = "VENUE_EXPOSURE_CAPPED"
     DEPLOYMENT_INACTIVE = "DEPLOYMENT_INACTIVE"
     # routing
     SELECTED = "SELECTED"
@@ -177,6 +183,30 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.STYLE_APPLIED: ReasonText(
         "The policy's style scaled the size.", "Choose another style."
+    ),
+    Reason.VENUE_BLOCKED: ReasonText(
+        "The policy does not trade at this venue.",
+        "Change the policy's allowed_venues or blocked_venues.",
+    ),
+    Reason.COOLING_DOWN: ReasonText(
+        "The deployment traded this token less than its policy's cooldown ago.",
+        "Wait, or lower cooldown_h.",
+    ),
+    Reason.DAILY_LOSS_LIMIT: ReasonText(
+        "The deployment lost as much today as its policy allows, and opens nothing until the next UTC day.",
+        "Wait for midnight UTC; raise daily_loss_limit_pct only with a cool head.",
+    ),
+    Reason.TOTAL_EXPOSURE_CAPPED: ReasonText(
+        "The policy's cap on the exposure of all positions together left less room, or none.",
+        "Close a position, or raise max_total_exposure_pct.",
+    ),
+    Reason.TOKEN_EXPOSURE_CAPPED: ReasonText(
+        "The policy's cap on the exposure to one token left less room, or none.",
+        "Raise max_token_exposure_pct.",
+    ),
+    Reason.VENUE_EXPOSURE_CAPPED: ReasonText(
+        "The policy's cap on the exposure at one venue left less room, or none.",
+        "Close a position there, or raise max_venue_exposure_pct.",
     ),
     Reason.MAX_POSITIONS_REACHED: ReasonText(
         "The deployment holds as many positions as its policy allows.",

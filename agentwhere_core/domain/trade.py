@@ -42,16 +42,31 @@ class VenueAccount:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A subscriber's own rules (H2). The default passes every signal through unchanged; None switches a rule off."""
+    """A subscriber's own rules (H2). The default passes every signal through unchanged; None switches a rule off.
+
+    Exposure is notional in percent of the deployment's capital. ``docs/agents.md`` says what each rule does.
+    """
 
     min_confidence: Decimal | None = None
     max_fund_percentage: Decimal | None = None
     max_leverage: Decimal | None = None
     max_open_positions: int | None = None
+    max_total_exposure_pct: Decimal | None = None
+    max_token_exposure_pct: Decimal | None = None
+    max_venue_exposure_pct: Decimal | None = None
     allowed_tokens: frozenset[str] | None = None
     blocked_tokens: frozenset[str] = frozenset()
+    allowed_venues: frozenset[Venue] | None = None
+    blocked_venues: frozenset[Venue] = frozenset()
     allowed_sides: frozenset[Side] | None = None
     style_multiplier: Decimal = Decimal(1)
+    cooldown_h: Decimal | None = None
+    daily_loss_limit_pct: Decimal | None = None
+
+    def trades_at(self, venue: Venue) -> bool:
+        """Whether the policy lets the deployment trade at a venue; blocking wins."""
+        is_allowed = self.allowed_venues is None or venue in self.allowed_venues
+        return is_allowed and venue not in self.blocked_venues
 
 
 @dataclass(frozen=True, slots=True)

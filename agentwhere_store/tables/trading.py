@@ -7,9 +7,11 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Index,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -91,6 +93,18 @@ policy_decisions = Table(
     time("created_at"),
     UniqueConstraint("signal_id", "deployment_id"),
     check("fund_percentage_range", "fund_percentage >= 0 AND fund_percentage <= 25"),
+)
+
+deployment_halts = Table(
+    "deployment_halts",
+    metadata,
+    ref("deployment_id", "deployments"),
+    Column("day", Date, nullable=False),
+    number("pnl_usd"),
+    number("limit_usd"),
+    time("at"),
+    PrimaryKeyConstraint("deployment_id", "day"),
+    check("limit_reached", "pnl_usd <= -limit_usd"),
 )
 
 venue_routing_config = Table(

@@ -12,6 +12,7 @@ from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_flow.routing import route_signals
 from agentwhere_flow.system import System
 from agentwhere_store import agents as agent_store
+from agentwhere_store import policy as policy_store
 from agentwhere_store import signals as signal_store
 from tests.flow.world import utc_now
 
@@ -61,7 +62,7 @@ def place_signal(
             leverage=signal.leverage,
             reasons=(),
         )
-        signal_store.save_policy_decisions(conn, [decision], now)
+        policy_store.save_policy_decisions(conn, [decision], now)
     if route:
         route_signals(system, now)
     return signal

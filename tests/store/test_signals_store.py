@@ -59,7 +59,7 @@ def test_one_signal_per_agent_token_and_batch(conn: Connection, desk: Agent) -> 
     again = replace(first, id=new_id(), side=Side.SHORT)
     assert store.insert_signals(conn, [again, signal(desk.id, batch="later")]) == 1
     deploy(conn, desk, "one")
-    assert store.undecided(conn, NOW)[0].signal == first
+    assert policy_store.undecided(conn, NOW)[0].signal == first
 
 
 def test_a_refusal_is_kept_once_per_reason(conn: Connection, desk: Agent) -> None:
@@ -120,15 +120,15 @@ def test_each_active_deployment_decides_once_on_each_live_signal(
     store.insert_signals(conn, [live])
 
     later = NOW + timedelta(hours=2)
-    work = store.undecided(conn, later)
+    work = policy_store.undecided(conn, later)
     assert {(item.signal.id, item.deployment_id) for item in work} == {
         (live.id, one),
         (live.id, two),
     }
-    assert store.save_policy_decisions(conn, [decision(live.id, one)], NOW) == 1
+    assert policy_store.save_policy_decisions(conn, [decision(live.id, one)], NOW) == 1
     refused = decision(live.id, one, PolicyOutcome.REFUSED)
-    assert store.save_policy_decisions(conn, [refused, decision(live.id, two)], NOW) == 1
-    assert store.undecided(conn, later) == []
+    assert policy_store.save_policy_decisions(conn, [refused, decision(live.id, two)], NOW) == 1
+    assert policy_store.undecided(conn, later) == []
 
 
 def test_a_signal_that_expired_lately_is_decided_by_those_who_were_there_in_time(
@@ -140,9 +140,9 @@ def test_a_signal_that_expired_lately_is_decided_by_those_who_were_there_in_time
     late = deployment(desk.id, "late")
     agent_store.create_deployment(conn, late, NOW + timedelta(hours=2))
 
-    work = store.undecided(conn, NOW + timedelta(hours=3))
+    work = policy_store.undecided(conn, NOW + timedelta(hours=3))
     assert [(item.signal.id, item.deployment_id) for item in work] == [(expired.id, there)]
-    assert store.undecided(conn, NOW + timedelta(days=8)) == []
+    assert policy_store.undecided(conn, NOW + timedelta(days=8)) == []
 
 
 def test_what_passed_counts_as_engaged_until_it_expires(conn: Connection, desk: Agent) -> None:
@@ -155,9 +155,9 @@ def test_what_passed_counts_as_engaged_until_it_expires(conn: Connection, desk: 
         decision(made[2].id, one, PolicyOutcome.REFUSED),
         decision(made[0].id, two),
     ]
-    store.save_policy_decisions(conn, decisions, NOW)
-    assert store.engagements(conn, NOW) == {one: 2, two: 1}
-    assert store.engagements(conn, NOW + timedelta(hours=7)) == {}
+    policy_store.save_policy_decisions(conn, decisions, NOW)
+    assert policy_store.engagements(conn, NOW) == {one: 2, two: 1}
+    assert policy_store.engagements(conn, NOW + timedelta(hours=7)) == {}
 
 
 def test_recent_signals_are_shown_newest_first(conn: Connection, desk: Agent) -> None:
@@ -178,8 +178,8 @@ def test_a_signal_fans_out_to_all_deployments_in_one_pass(conn: Connection, desk
     made = signal(desk.id)
     store.insert_signals(conn, [made])
     ids = [deploy(conn, desk, f"d{number}") for number in range(50)]
-    work = store.undecided(conn, NOW)
+    work = policy_store.undecided(conn, NOW)
     assert len(work) == len(ids)
     assert all(item.signal is work[0].signal for item in work)
     decisions = [decision(item.signal.id, item.deployment_id) for item in work]
-    assert store.save_policy_decisions(conn, decisions, NOW) == len(ids)
+    assert policy_store.save_policy_decisions(conn, decisions, NOW) == len(ids)
