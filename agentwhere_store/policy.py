@@ -161,9 +161,7 @@ def day_results(
         )
         .distinct(equity_daily.c.deployment_id, equity_daily.c.venue)
         .where(equity_daily.c.deployment_id == func.any(ids), equity_daily.c.day < today)
-        .order_by(
-            equity_daily.c.deployment_id, equity_daily.c.venue, equity_daily.c.day.desc()
-        )
+        .order_by(equity_daily.c.deployment_id, equity_daily.c.venue, equity_daily.c.day.desc())
         .subquery()
     )
     before = (
@@ -220,11 +218,6 @@ def halt_today(conn: Connection, result: DayResult, limit_usd: Decimal, now: dat
 
 def _engagements(ids: Sequence[UUID], now: datetime) -> Select[Any]:
     """Select (deployment, token, venue, exposure in percent of capital), one row per deployment, token and venue."""
-    found_no_venue = exists().where(
-        venue_routing_history.c.signal_id == policy_decisions.c.signal_id,
-        venue_routing_history.c.deployment_id == policy_decisions.c.deployment_id,
-        venue_routing_history.c.selected_venue.is_(None),
-    )
     was_filled = exists().where(
         orders.c.signal_id == policy_decisions.c.signal_id,
         orders.c.deployment_id == policy_decisions.c.deployment_id,
@@ -261,7 +254,8 @@ def _engagements(ids: Sequence[UUID], now: datetime) -> Select[Any]:
             policy_decisions.c.deployment_id == func.any(ids),
             signals.c.expires_at > now,
             policy_decisions.c.outcome != PolicyOutcome.REFUSED.value,
-            ~found_no_venue,
+            venue_routing_history.c.id.is_(None)
+            | venue_routing_history.c.selected_venue.is_not(None),
             ~was_filled,
         )
     )

@@ -9,24 +9,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Uuid, cast, exists, func, select, true
+from sqlalchemy import Connection, Uuid, cast, func, select, true
 
-from agentwhere_core.domain.enums import DeploymentStatus, OrderState, PolicyOutcome, PositionStatus
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.what.signals import SignalRefusal
 from agentwhere_store.routing import signal_from_row
-from agentwhere_store.rows import EXPIRY_LOOK_BACK, insert_ignoring_known, json_safe
+from agentwhere_store.rows import insert_ignoring_known, json_safe
 from agentwhere_store.tables.ideas import agents, signal_refusals, signals
-from agentwhere_store.tables.trading import (
-    deployments,
-    orders,
-    policy_decisions,
-    positions,
-    venue_routing_history,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from agentwhere_core.domain.trade import (
     RoutingConfig,
 )
 from agentwhere_core.where.availability import RouteRequest, VenueView
-from agentwhere_store import routing as routing_store
 from agentwhere_store import policy as policy_store
+from agentwhere_store import routing as routing_store
 from agentwhere_store import signals as signal_store
 from agentwhere_store.tables.ideas import agents
 from agentwhere_store.tables.trading import deployments, venue_accounts

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 
 from agentwhere_core.domain.enums import Venue
 
@@ -35,7 +34,7 @@ class Book:
     """A deployment's engagements, when it last traded each token, and whether today's losses stopped it."""
 
     engagements: tuple[Engagement, ...] = ()
-    last_traded: Mapping[str, datetime] = MappingProxyType({})
+    last_traded: Mapping[str, datetime] = field(default_factory=dict)
     is_halted: bool = False
 
     @property
@@ -60,6 +59,3 @@ class Book:
     def with_engagement(self, engagement: Engagement) -> Book:
         """Return the book with one entry more on its way."""
         return replace(self, engagements=(*self.engagements, engagement))
-
-
-EMPTY = Book()

@@ -62,7 +62,7 @@ def policy_from_json(data: Mapping[str, Any]) -> Policy:
     unknown = sorted(set(data) - set(known))
     if unknown:
         raise ConfigurationError(f"a policy has no field {unknown[0]!r}; it has {', '.join(known)}")
-    sides, venues = _words(data, "allowed_sides"), _words(data, "allowed_venues")
+    sides = _words(data, "allowed_sides")
     return Policy(
         min_confidence=_number(data, "min_confidence", _ZERO, _ONE),
         max_fund_percentage=_number(data, "max_fund_percentage", _PLACES, _HUNDRED),
@@ -73,8 +73,8 @@ def policy_from_json(data: Mapping[str, Any]) -> Policy:
         max_venue_exposure_pct=_number(data, "max_venue_exposure_pct", _ZERO, _MOST_EXPOSURE),
         allowed_tokens=_words(data, "allowed_tokens"),
         blocked_tokens=_words(data, "blocked_tokens") or frozenset(),
-        allowed_venues=None if venues is None else frozenset(map(_venue, venues)),
-        blocked_venues=frozenset(map(_venue, _words(data, "blocked_venues") or ())),
+        allowed_venues=_venues(data, "allowed_venues"),
+        blocked_venues=_venues(data, "blocked_venues") or frozenset(),
         allowed_sides=None if sides is None else frozenset(map(_side, sides)),
         style_multiplier=_style(data),
         cooldown_h=_number(data, "cooldown_h", _ZERO, _MOST_COOLDOWN_H),
@@ -127,12 +127,17 @@ def _side(word: str) -> Side:
         ) from None
 
 
-def _venue(word: str) -> Venue:
-    venue = Venue.__members__.get(word)
-    if venue is None or venue is Venue.MULTI:
-        named = ", ".join(venue for venue in Venue if venue is not Venue.MULTI)
-        raise ConfigurationError(f"a policy's venues are {named}, not {word!r}")
-    return venue
+def _venues(data: Mapping[str, Any], field: str) -> frozenset[Venue] | None:
+    words = _words(data, field)
+    if words is None:
+        return None
+    named = {venue.value: venue for venue in Venue if venue is not Venue.MULTI}
+    unknown = sorted(words - set(named))
+    if unknown:
+        raise ConfigurationError(
+            f"policy field {field!r} holds venues, {', '.join(named)}, not {unknown[0]!r}"
+        )
+    return frozenset(named[word] for word in words)
 
 
 def _style(data: Mapping[str, Any]) -> Decimal:

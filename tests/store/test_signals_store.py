@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.what.signals import SignalRefusal
 from agentwhere_store import agents as agent_store
+from agentwhere_store import policy as policy_store
 from agentwhere_store import signals as store
 from agentwhere_store.agents import FollowedSources
 from agentwhere_store.signals import UsedPost
@@ -156,8 +157,13 @@ def test_what_passed_counts_as_engaged_until_it_expires(conn: Connection, desk: 
         decision(made[0].id, two),
     ]
     policy_store.save_policy_decisions(conn, decisions, NOW)
-    assert policy_store.engagements(conn, NOW) == {one: 2, two: 1}
-    assert policy_store.engagements(conn, NOW + timedelta(hours=7)) == {}
+
+    def engaged(now: datetime) -> list[int]:
+        books = policy_store.books(conn, [one, two], now, traded_since=now)
+        return [books[id_].open_positions for id_ in (one, two)]
+
+    assert engaged(NOW) == [2, 1]
+    assert engaged(NOW + timedelta(hours=7)) == [0, 0]
 
 
 def test_recent_signals_are_shown_newest_first(conn: Connection, desk: Agent) -> None:
