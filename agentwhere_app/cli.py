@@ -10,6 +10,7 @@ from agentwhere_app.commands import (
     cycle,
     keys,
     kill_switch,
+    policy,
     serve,
     setup,
     status,
@@ -37,6 +38,7 @@ app.command()(serve.serve)
 app.command()(up.sim)
 for name, group, about in (
     ("agents", agents.agents, "Agents: what they read, and how they trade."),
+    ("policy", policy.policy, "A deployment's rules: caps, lists, limits."),
     ("signals", trading.signals, "Signals: trade ideas with a size."),
     ("kill-switch", kill_switch.kill_switch, "Stop new entries, and close what is open."),
     ("alerts", alerts.alerts, "Alerts: what is wrong, and who was told."),

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from agentwhere_core.domain.enums import KillScope, Venue
 from agentwhere_core.domain.errors import AgentWhereError, ConfigurationError
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_flow.naming import find_deployment, only_one
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
@@ -138,34 +138,8 @@ def _target(conn: Connection, scope: KillScope, text: str) -> str:
             str(item.agent.id): {item.agent.name, str(item.agent.id)}
             for item in agent_store.list_agents(conn)
         }
-        return _only(named, text, "agent")
-    agents = {item.agent.id: item.agent.name for item in agent_store.list_agents(conn)}
-    named = {
-        str(item.id): {str(item.id), item.name, f"{agents[item.agent_id]}/{item.name}"}
-        for item in agent_store.deployments(conn)
-    }
-    return _only(named, text, "deployment")
-
-
-def _only(named: dict[str, set[str]], text: str, what: str) -> str:
-    """Return the one id that goes by the name ``text``."""
-    wanted = str(UUID(text)) if _is_id(text) else text
-    found = [id_ for id_, names in named.items() if wanted in names]
-    if not found:
-        raise ConfigurationError(f"there is no {what} {text!r}: see `agentwhere agents list`")
-    if len(found) > 1:
-        raise ConfigurationError(
-            f"several {what}s are called {text!r}: say AGENT/DEPLOYMENT, or the id"
-        )
-    return found[0]
-
-
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+        return only_one(named, text, "agent")
+    return str(find_deployment(conn, text))
 
 
 def _check_signed(reason: str, by: str) -> None:

@@ -17,13 +17,14 @@ from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.trade import Deployment, PolicyDecision
 from agentwhere_core.how.book import Book, Engagement
 from agentwhere_core.how.policy import RuleNote, decide, explain
+from agentwhere_flow.naming import find_deployment
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
 from agentwhere_store import operations
 from agentwhere_store import policy as store
 from agentwhere_store import signals as signal_store
 from agentwhere_store.leases import lease
-from agentwhere_store.policy import DayResult, PolicyWork
+from agentwhere_store.policy import PolicyWork
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 LEASE = "policy_decisions"
 LEASE_WAIT_S = 60
 _MOST_ROWS = 50
+_HALT = "halt:"
 _ZERO = Decimal(0)
 
 
@@ -64,64 +66,66 @@ def apply_policies(system: System, now: datetime) -> Tally:
 
 
 def explain_policy(
-    system: System, now: datetime, signal_id: UUID, deployment_id: UUID
+    system: System, now: datetime, signal: str, deployment: str
 ) -> tuple[PolicyDecision, tuple[RuleNote, ...]]:
     """Return what a deployment's policy would make of a signal now, rule by rule; nothing is written.
+
+    What the deployment holds in this token is left aside: it may be this very signal's.
 
     Raises
     ------
     ConfigurationError
-        If there is no such signal or deployment.
+        If there is no signal of this id, or no deployment of this name, or it runs another agent.
     """
     with system.engine.begin() as conn:
-        signal = signal_store.find_signal(conn, signal_id)
-        by_id = {item.id: item for item in agent_store.deployments(conn)}
-        if signal is None or deployment_id not in by_id:
-            missing = "signal" if signal is None else "deployment"
-            raise ConfigurationError(
-                f"there is no {missing} {signal_id if signal is None else deployment_id}: "
-                "see `agentwhere signals` and `agentwhere agents list`"
-            )
-        book = _read_books(conn, {deployment_id}, by_id, now)[deployment_id]
-    return explain(signal, by_id[deployment_id], book, now)
+        deployment_id = find_deployment(conn, deployment)
+        found = signal_store.find_signal(conn, _id(signal))
+        asked = agent_store.deployment(conn, deployment_id)
+        if found is None:
+            raise ConfigurationError(f"there is no signal {signal}: see `agentwhere signals list`")
+        if found.agent_id != asked.agent_id:
+            raise ConfigurationError(f"signal {signal} is of another agent than {asked.name} runs")
+        book = _read_books(conn, {deployment_id}, {deployment_id: asked}, now)[deployment_id]
+    return explain(found, asked, book.without(found.token), now)
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{text!r} is no id: see `agentwhere signals list --json`"
+        ) from None
 
 
 def _halt_losers(system: System, now: datetime) -> list[str]:
     """Stop the entries of deployments whose day reached their loss limit, and say so; return their names."""
-    names = []
     with system.engine.begin() as conn:
-        limited = {
-            item.id: item
-            for item in agent_store.deployments(conn)
-            if item.policy.daily_loss_limit_pct is not None
-        }
-        already = store.halted(conn, limited, now)
-        for result in store.day_results(conn, limited, now):
-            deployment = limited[result.deployment_id]
-            incident = f"halt:{deployment.id}"
-            limit_usd = _loss_limit(deployment, result)
-            if deployment.id not in already and result.pnl_usd > -limit_usd:
-                operations.close_alert(conn, incident, now)
+        days = store.limited_days(conn, now)
+        already = store.halted(conn, [day.deployment_id for day in days], now)
+        for day in days:
+            if day.deployment_id in already or not day.is_lost:
                 continue
-            names.append(deployment.name)
-            if deployment.id not in already:
-                store.halt_today(conn, result, limit_usd, now)
-                operations.open_alert(
-                    conn,
-                    incident=incident,
-                    severity=Severity.WARNING,
-                    title=f"{deployment.name} reached its daily loss limit",
-                    detail=f"It lost ${-result.pnl_usd:,.2f} today; its limit is ${limit_usd:,.2f}. It opens nothing "
-                    "until the next UTC day; its open positions keep their stops.",
-                    now=now,
-                )
-    return names
-
-
-def _loss_limit(deployment: Deployment, result: DayResult) -> Decimal:
-    """Return how much a deployment may lose today, in USD; nothing if it began the day without equity."""
-    share = deployment.policy.daily_loss_limit_pct or _ZERO
-    return max(result.equity_at_start_usd, _ZERO) * share / 100
+            store.halt_today(conn, day, now)
+            operations.open_alert(
+                conn,
+                incident=f"{_HALT}{day.deployment_id}",
+                severity=Severity.WARNING,
+                title=f"{day.name} reached its daily loss limit",
+                detail=f"It lost ${-day.pnl_usd:,.2f} today; its limit is ${day.limit_usd:,.2f}. "
+                "It opens nothing until the next UTC day; its open positions keep their stops.",
+                now=now,
+            )
+        lost = {
+            day.deployment_id: day.name
+            for day in days
+            if day.is_lost or day.deployment_id in already
+        }
+        standing = {f"{_HALT}{id_}" for id_ in lost}
+        for alert in operations.open_alerts(conn):
+            if alert.incident.startswith(_HALT) and alert.incident not in standing:
+                operations.close_alert(conn, alert.incident, now)
+    return sorted(lost.values())
 
 
 def _read_books(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,8 @@ from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
-from agentwhere_core.how.schema import policy_to_json
+from agentwhere_core.how.schema import policy_from_json, policy_to_json
+from agentwhere_flow.naming import find_deployment
 from agentwhere_flow.system import System
 from agentwhere_store import agents as store
 
@@ -98,6 +99,40 @@ def create_deployment(
     with system.engine.begin() as conn:
         store.create_deployment(conn, deployment, now)
     return deployment
+
+
+def policy_of(system: System, deployment: str) -> tuple[Deployment, int]:
+    """Return a deployment, by NAME, AGENT/NAME or id, with its policy's version.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such deployment.
+    """
+    with system.engine.connect() as conn:
+        id_ = find_deployment(conn, deployment)
+        return store.deployment(conn, id_), store.policy_version(conn, id_)
+
+
+def set_policy(
+    system: System, now: datetime, deployment: str, changes: Mapping[str, Any]
+) -> tuple[Deployment, int]:
+    """Change fields of a deployment's policy, null switching a rule off; return it with its new version.
+
+    Open positions stay as they are; the next signal meets the new policy.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such deployment or field, or a value makes no sense; nothing is written.
+    """
+    with system.engine.begin() as conn:
+        id_ = find_deployment(conn, deployment)
+        present = policy_to_json(store.deployment(conn, id_, lock=True).policy)
+        policy = policy_from_json({**present, **changes})
+        if policy_to_json(policy) != present:
+            store.put_policy(conn, id_, policy, now)
+        return store.deployment(conn, id_), store.policy_version(conn, id_)
 
 
 def agents_and_deployments(system: System) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
@@ -180,16 +180,37 @@ def deployments(conn: Connection, agent_ids: Collection[UUID] | None = None) -> 
     ConfigurationError
         If a policy holds a rule that this version does not know: trading without it would break a promise.
     """
-    query = select(deployment_table, policies.c.rules).outerjoin(
-        policies, policies.c.deployment_id == deployment_table.c.id
+    wanted = true() if agent_ids is None else deployment_table.c.agent_id.in_(list(agent_ids))
+    return _deployments(conn, wanted)
+
+
+def deployment(conn: Connection, deployment_id: UUID, *, lock: bool = False) -> Deployment:
+    """Return one deployment, kept from other writers until the transaction ends if ``lock``; see `deployments`."""
+    wanted = deployment_table.c.id == deployment_id
+    if lock:
+        conn.execute(select(deployment_table.c.id).where(wanted).with_for_update())
+    return _deployments(conn, wanted)[0]
+
+
+def policy_version(conn: Connection, deployment_id: UUID) -> int:
+    """Return how often a deployment's policy was written; 0 if it never was."""
+    query = select(policies.c.version).where(policies.c.deployment_id == deployment_id)
+    return conn.execute(query).scalar() or 0
+
+
+def _deployments(conn: Connection, wanted: ColumnElement[bool]) -> list[Deployment]:
+    query = (
+        select(deployment_table, policies.c.rules)
+        .outerjoin(policies, policies.c.deployment_id == deployment_table.c.id)
+        .where(wanted)
+        .order_by(deployment_table.c.id)
     )
-    accounts = select(venue_accounts).order_by(venue_accounts.c.venue)
-    if agent_ids is not None:
-        wanted = deployment_table.c.agent_id.in_(list(agent_ids))
-        query = query.where(wanted)
-        accounts = accounts.where(
-            venue_accounts.c.deployment_id.in_(select(deployment_table.c.id).where(wanted))
-        )
+    accounts = (
+        select(venue_accounts)
+        .join(deployment_table, deployment_table.c.id == venue_accounts.c.deployment_id)
+        .where(wanted)
+        .order_by(venue_accounts.c.venue)
+    )
     by_deployment: dict[UUID, list[VenueAccount]] = {}
     for row in conn.execute(accounts):
         by_deployment.setdefault(row.deployment_id, []).append(_account(row))
@@ -204,7 +225,7 @@ def deployments(conn: Connection, agent_ids: Collection[UUID] | None = None) -> 
             policy=policy_from_json(row.rules or {}),
             accounts=tuple(by_deployment.get(row.id, ())),
         )
-        for row in conn.execute(query.order_by(deployment_table.c.id))
+        for row in conn.execute(query)
     ]
 
 

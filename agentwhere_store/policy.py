@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Numeric, Select, cast, exists, func, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from agentwhere_core.domain.enums import (
     DeploymentStatus,
@@ -34,6 +34,7 @@ from agentwhere_store.tables.trading import (
     deployment_halts,
     deployments,
     orders,
+    policies,
     policy_decisions,
     positions,
     venue_routing_history,
@@ -49,12 +50,26 @@ class PolicyWork:
 
 
 @dataclass(frozen=True, slots=True)
-class DayResult:
-    """What a deployment's day came to so far: its equity at midnight UTC, and the profit since then, in USD."""
+class LimitedDay:
+    """How the day went so far for a deployment whose policy limits its daily loss.
+
+    Parameters
+    ----------
+    pnl_usd
+        Realized and unrealized profit since midnight UTC, less fees, plus funding, by the latest marks.
+    limit_usd
+        How much it may lose: the policy's share of its equity at midnight; 0 if there was none.
+    """
 
     deployment_id: UUID
-    equity_at_start_usd: Decimal
+    name: str
     pnl_usd: Decimal
+    limit_usd: Decimal
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the losses reached the limit."""
+        return self.pnl_usd <= -self.limit_usd
 
 
 def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
@@ -141,26 +156,21 @@ def save_policy_decisions(
     )
 
 
-def day_results(
-    conn: Connection, deployment_ids: Collection[UUID], now: datetime
-) -> list[DayResult]:
-    """Return how today, the UTC day of ``now``, went so far for deployments, by the latest marks."""
-    ids, today = list(deployment_ids), _day(now)
-    profit = net_profit(positions)
+def limited_days(conn: Connection, now: datetime) -> list[LimitedDay]:
+    """Return how today, the UTC day of ``now``, went so far for each deployment whose policy limits its loss."""
+    today = _day(now)
+    limit_pct = cast(policies.c.rules["daily_loss_limit_pct"].astext, Numeric)
+    limited = select(policies.c.deployment_id).where(limit_pct.is_not(None))
     total = (
-        select(positions.c.deployment_id, func.sum(profit).label("usd"))
-        .where(positions.c.deployment_id == func.any(ids))
+        select(positions.c.deployment_id, func.sum(net_profit(positions)).label("usd"))
+        .where(positions.c.deployment_id.in_(limited))
         .group_by(positions.c.deployment_id)
         .subquery()
     )
     latest = (
-        select(
-            equity_daily.c.deployment_id,
-            equity_daily.c.venue,
-            net_profit(equity_daily).label("usd"),
-        )
-        .distinct(equity_daily.c.deployment_id, equity_daily.c.venue)
-        .where(equity_daily.c.deployment_id == func.any(ids), equity_daily.c.day < today)
+        select(equity_daily.c.deployment_id, net_profit(equity_daily).label("usd"))
+        .ext(distinct_on(equity_daily.c.deployment_id, equity_daily.c.venue))
+        .where(equity_daily.c.day < today, equity_daily.c.deployment_id.in_(limited))
         .order_by(equity_daily.c.deployment_id, equity_daily.c.venue, equity_daily.c.day.desc())
         .subquery()
     )
@@ -171,23 +181,26 @@ def day_results(
     )
     moved = (
         select(capital_flows.c.deployment_id, func.sum(capital_flows.c.amount_usd).label("usd"))
-        .where(capital_flows.c.deployment_id == func.any(ids), capital_flows.c.at <= now)
+        .where(capital_flows.c.at <= now)
         .group_by(capital_flows.c.deployment_id)
         .subquery()
     )
-    at_start = func.coalesce(before.c.usd, 0)
+    earned = func.coalesce(before.c.usd, 0)
+    at_start = deployments.c.capital_usd + func.coalesce(moved.c.usd, 0) + earned
     rows = conn.execute(
         select(
             deployments.c.id,
-            deployments.c.capital_usd + func.coalesce(moved.c.usd, 0) + at_start,
-            func.coalesce(total.c.usd, 0) - at_start,
+            deployments.c.name,
+            func.coalesce(total.c.usd, 0) - earned,
+            func.greatest(at_start, 0) * limit_pct / 100,
         )
+        .join(policies, policies.c.deployment_id == deployments.c.id)
         .outerjoin(total, total.c.deployment_id == deployments.c.id)
         .outerjoin(before, before.c.deployment_id == deployments.c.id)
         .outerjoin(moved, moved.c.deployment_id == deployments.c.id)
-        .where(deployments.c.id == func.any(ids))
+        .where(limit_pct.is_not(None))
     )
-    return [DayResult(*row) for row in rows]
+    return [LimitedDay(*row) for row in rows]
 
 
 def halted(conn: Connection, deployment_ids: Collection[UUID], now: datetime) -> frozenset[UUID]:
@@ -201,15 +214,15 @@ def halted(conn: Connection, deployment_ids: Collection[UUID], now: datetime) ->
     return frozenset(rows.scalars())
 
 
-def halt_today(conn: Connection, result: DayResult, limit_usd: Decimal, now: datetime) -> None:
+def halt_today(conn: Connection, lost: LimitedDay, now: datetime) -> None:
     """Stop a deployment's entries for the rest of the UTC day; once stopped, it stays so."""
     conn.execute(
         insert(deployment_halts)
         .values(
-            deployment_id=result.deployment_id,
+            deployment_id=lost.deployment_id,
             day=_day(now),
-            pnl_usd=result.pnl_usd,
-            limit_usd=limit_usd,
+            pnl_usd=lost.pnl_usd,
+            limit_usd=lost.limit_usd,
             at=now,
         )
         .on_conflict_do_nothing()

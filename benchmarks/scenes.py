@@ -150,7 +150,7 @@ def write_routing_work(conn: Connection, *, signals: int, deployments_of_agent: 
     desks = [deployment_row(agent["id"], f"d{n}") for n in range(deployments_of_agent)]
     copy_rows(conn, deployments, desks)
     copy_rows(conn, venue_accounts, [account_row(desk["id"]) for desk in desks])
-    made = [_signal(agent["id"], f"T{n}") for n in range(signals)]
+    made = [signal(agent["id"], f"T{n}") for n in range(signals)]
     signal_store.insert_signals(conn, made)
     routing_store.put_routing_config(conn, None, CONFIG, NOW)
     decided = [
@@ -168,7 +168,8 @@ def write_routing_work(conn: Connection, *, signals: int, deployments_of_agent: 
     policy_store.save_policy_decisions(conn, decided, NOW)
 
 
-def _signal(agent_id: Any, token: str) -> Signal:
+def signal(agent_id: Any, token: str) -> Signal:
+    """Return a signal of the agent that lives for six hours."""
     return Signal(
         id=new_id(),
         agent_id=agent_id,

@@ -59,3 +59,9 @@ class Book:
     def with_engagement(self, engagement: Engagement) -> Book:
         """Return the book with one entry more on its way."""
         return replace(self, engagements=(*self.engagements, engagement))
+
+    def without(self, token: str) -> Book:
+        """Return the book less everything in a token."""
+        return replace(
+            self, engagements=tuple(held for held in self.engagements if held.token != token)
+        )

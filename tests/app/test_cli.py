@@ -75,7 +75,7 @@ print("LOADED", *sorted(set({HEAVY!r}) & set(sys.modules)))
 
 
 COMMANDS = ("up", "setup", "sync-markets", "cycle", "agents", "deploy", "signals", "route")
-COMMANDS += ("positions", "status", "db", "sim", "secrets", "kill-switch")
+COMMANDS += ("positions", "status", "db", "sim", "secrets", "kill-switch", "policy")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -219,3 +219,31 @@ def test_a_kill_switch_reaches_one_thing_or_everything(cli: Cli) -> None:
     )
     assert answer.returncode == 1
     assert "name one of --agent" in answer.stderr
+
+
+def test_a_policy_is_set_rule_by_rule_and_shown(cli: Cli, tmp_path: Path) -> None:
+    cli("setup")
+    assert cli("agents", "create", "Macro", "--x", "macro_maven").returncode == 0
+    assert cli("deploy", "Macro", "mine", "--capital", "1000").returncode == 0
+
+    changed = cli.json("policy", "set", "mine", "max_leverage=3", "blocked_tokens=DOGE,SHIB")
+    assert changed["version"] == 2
+    cli.json("policy", "set", "Macro/mine", "cooldown_h=12", "max_leverage=")
+    shown = cli.json("policy", "show", "mine")
+    rules = {name: value for name, value in shown["policy"].items() if value not in (None, [])}
+    assert rules == {
+        "blocked_tokens": ["DOGE", "SHIB"],
+        "cooldown_h": "12",
+        "style_multiplier": "1",
+    }
+    assert cli.json("policy", "set", "mine", "cooldown_h=12")["version"] == shown["version"]
+
+    for rule, complaint in (
+        ("leverage=3", "no field 'leverage'"),
+        ("max_leverage", "RULE=VALUE"),
+        ("allowed_venues=BINANCE", "not 'BINANCE'"),
+    ):
+        refused = cli("policy", "set", "mine", rule)
+        assert refused.returncode == 1
+        assert complaint in refused.stderr
+    assert cli.json("policy", "show", "mine") == shown

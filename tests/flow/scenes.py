@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from agentwhere_core.domain.enums import PolicyOutcome, Side, Venue
@@ -32,11 +32,52 @@ def place_signal(
 ) -> Signal:
     """Give one deployment a signal that passed its policy, and route it unless ``route`` is False."""
     now = utc_now()
+    signal = propose(
+        system,
+        token,
+        side=side,
+        venue=venue,
+        fund_percentage=fund_percentage,
+        stop_loss_pct=stop_loss_pct,
+        take_profit_pct=take_profit_pct,
+        max_holding_h=max_holding_h,
+        now=now,
+    )
     with system.engine.begin() as conn:
         found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
+        decision = PolicyDecision(
+            signal_id=signal.id,
+            deployment_id=found.id,
+            outcome=PolicyOutcome.PASSED,
+            fund_percentage=signal.fund_percentage,
+            leverage=signal.leverage,
+            reasons=(),
+        )
+        policy_store.save_policy_decisions(conn, [decision], now)
+    if route:
+        route_signals(system, now)
+    return signal
+
+
+def propose(
+    system: System,
+    token: str,
+    *,
+    side: Side = Side.LONG,
+    venue: Venue = Venue.MULTI,
+    fund_percentage: str = "8",
+    stop_loss_pct: str | None = "5",
+    take_profit_pct: str | None = "10",
+    max_holding_h: str | None = None,
+    now: datetime | None = None,
+) -> Signal:
+    """Make a signal of the demonstration's agent, which no policy has looked at."""
+    now = now or utc_now()
+    with system.engine.begin() as conn:
+        (agent,) = agent_store.active_agents(conn)
         signal = Signal(
             id=new_id(),
-            agent_id=found.agent_id,
+            agent_id=agent.id,
             batch=f"test {new_id()}",
             token=token,
             side=side,
@@ -54,17 +95,6 @@ def place_signal(
             reasoning="a test wants it",
         )
         signal_store.insert_signals(conn, [signal])
-        decision = PolicyDecision(
-            signal_id=signal.id,
-            deployment_id=found.id,
-            outcome=PolicyOutcome.PASSED,
-            fund_percentage=signal.fund_percentage,
-            leverage=signal.leverage,
-            reasons=(),
-        )
-        policy_store.save_policy_decisions(conn, [decision], now)
-    if route:
-        route_signals(system, now)
     return signal
 
 
