@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentwhere_app import probes
 from agentwhere_app.children import ChildSpec
 from agentwhere_app.home import HOST, REPOSITORY
+from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,16 +35,16 @@ def check_workspace() -> None:
 
 def has_simulator(settings: Settings) -> bool:
     """Return whether the profile trades in the simulator."""
-    from agentwhere_flow.settings import Profile
-
-    return settings.profile in (Profile.SIM, Profile.PAPER)
+    return settings.trades_here
 
 
 def simulator(settings: Settings) -> ChildSpec:
-    """Venues, X, feeds and language model by their wire protocols."""
+    """Venues, X, feeds and language model by their wire protocols; in ``paper`` it follows public prices."""
     home = settings.home / "sim"
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "agentwhere_sim", "--port", str(settings.sim_port)]
+    for source in _public_prices(settings):
+        command += ["--follow", source]
     return ChildSpec(
         name="simulator",
         title="Simulator",
@@ -51,6 +52,21 @@ def simulator(settings: Settings) -> ChildSpec:
         is_ready=lambda: probes.simulator_home(settings.sim_port) == str(home),
         stop_rank=3,
     )
+
+
+def _public_prices(settings: Settings) -> list[str]:
+    from agentwhere_flow.profiles import endpoints
+    from agentwhere_flow.settings import Profile
+
+    if settings.profile is not Profile.PAPER:
+        return []
+    public = endpoints(settings)
+    sources = {
+        Venue.HYPERLIQUID: public.hyperliquid_data,
+        Venue.OSTIUM: public.ostium_data,
+        Venue.LIGHTER: public.lighter_data,
+    }
+    return [f"{venue.lower()}={sources[venue]}" for venue in settings.venues if venue in sources]
 
 
 def code_server(settings: Settings) -> ChildSpec:

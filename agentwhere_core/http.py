@@ -3,7 +3,8 @@
 `HttpClient.read` is for requests that may be repeated: what can pass by itself is tried again a few times.
 `HttpClient.write` sends once, whatever happens, because only the ledger may decide to send again.
 
-No socket is opened to a host that was not allowed: without the live switch nothing can leave the machine (X7).
+No socket is opened to a host that was not allowed, and what is signed goes only to hosts that may be written to:
+without the live switch there are none outside this machine (X7).
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class HttpClient:
         Name used in errors, e.g. ``"hyperliquid"``.
     allowed_hosts
         The only hosts that may be connected to.
+    writable_hosts
+        Those among them to which `write` may send; all of them if None.
     timeout_s
         Longest wait for an answer; connecting may take at most 3 s of it.
     attempts
@@ -62,6 +65,7 @@ class HttpClient:
         service: str,
         *,
         allowed_hosts: frozenset[str],
+        writable_hosts: frozenset[str] | None = None,
         timeout_s: float = 10.0,
         attempts: int = 4,
         patience_s: float = 20.0,
@@ -73,6 +77,7 @@ class HttpClient:
         stays_here = all(_is_loopback(host) for host in allowed_hosts)
         self.service = service
         self._allowed_hosts = allowed_hosts
+        self._writable_hosts = allowed_hosts if writable_hosts is None else writable_hosts
         self._attempts = attempts
         self._patience_s = patience_s
         self._clock = clock
@@ -146,9 +151,14 @@ class HttpClient:
         RateLimitedError, RefusedError
             If the service answered 429, or another 4xx: it did not act.
         ConfigurationError
-            If the host is not allowed; nothing is sent.
+            If the host is not allowed, or may only be read from; nothing is sent.
         """
         self._check(url)
+        if urlsplit(url).hostname not in self._writable_hosts:
+            raise ConfigurationError(
+                f"{self.service}: nothing may be sent to {urlsplit(url).hostname} in this profile; nothing was sent. "
+                "Orders leave this machine only in the profiles testnet and live, with AGENTWHERE_LIVE=yes"
+            )
         return self._once("POST", url, {"Content-Type": content_type}, None, content)
 
     def close(self) -> None:

@@ -78,7 +78,7 @@ def place(desk: Desk, intent: Intent) -> list[Order]:
     RemoteError
         If the venue was asked for the next nonce in vain; nothing is written.
     ConfigurationError
-        If the signing key is missing, or the profile trades real money and the live switch is off; nothing is written.
+        If the signing key is missing, or the live switch is off where orders leave this machine; nothing is written.
     InvariantError
         If the database refuses the orders as a second attempt at the same thing; nothing is sent.
     LeaseHeldError
@@ -272,8 +272,8 @@ def require_permission(system: System) -> None:
     """Check the live switch before anything is signed or sent, whoever asks for it (X7)."""
     if not system.settings.may_send:
         raise ConfigurationError(
-            "the profile trades real money and the live switch is off, so nothing is sent: "
-            "set AGENTWHERE_LIVE=yes if you mean it"
+            f"the profile {system.settings.profile} trades at the venues and the live switch is off, so nothing is "
+            "sent: set AGENTWHERE_LIVE=yes if you mean it"
         )
 
 

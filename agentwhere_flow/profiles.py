@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.venues.ostium.node import OstiumChain
 from agentwhere_flow.settings import Profile, Settings
+
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,25 @@ class Endpoints:
             self.lighter_data,
             self.lighter_trade,
         )
-        return frozenset(host for url in urls if (host := urlsplit(url).hostname))
+        return _hosts(urls)
+
+    @property
+    def trade_hosts(self) -> frozenset[str]:
+        """Hosts that what is signed may be sent to."""
+        chain = self.ostium_chain
+        return _hosts(
+            (self.hyperliquid_trade, self.lighter_trade, *((chain.rpc_url,) if chain else ()))
+        )
 
 
+_HYPERLIQUID = "https://api.hyperliquid.xyz"
+_HYPERLIQUID_TESTNET = "https://api.hyperliquid-testnet.xyz"
+_LIGHTER = "https://mainnet.zklighter.elliot.ai"
+_LIGHTER_TESTNET = "https://testnet.zklighter.elliot.ai"
 _OSTIUM_SUBGRAPH = "https://subgraph.satsuma-prod.com/391a61815d32/ostium/ost-prod/api"
 _OSTIUM_SUBGRAPH_SEPOLIA = "https://subgraph.satsuma-prod.com/391a61815d32/ostium/ost-sep-final/api"
 _OSTIUM_PRICES = "https://metadata-backend.ostium.io"
+_SIMULATED_CHAIN_ID = 412_346
 # Ostium's own addresses, as its SDK 3.3.1 has them; the adapter asks the node for its chain before it signs.
 _ARBITRUM_ONE = OstiumChain(
     rpc_url="https://arb1.arbitrum.io/rpc",
@@ -66,28 +83,41 @@ _X = "https://api.x.com"
 
 
 def endpoints(settings: Settings) -> Endpoints:
-    """Return the endpoints of ``settings.profile``, with explicit overrides applied."""
-    simulated = f"http://127.0.0.1:{settings.sim_port}"
+    """Return the endpoints of ``settings.profile``, with explicit overrides applied.
+
+    Raises
+    ------
+    InvariantError
+        If a profile that trades here would send anything elsewhere, or sign for a real chain.
+    """
+    found = _endpoints(settings)
+    _require_contained(settings, found)
+    return found
+
+
+def _endpoints(settings: Settings) -> Endpoints:
+    simulated = f"http://{LOOPBACK}:{settings.sim_port}"
     in_sim = settings.profile is Profile.SIM
     testnet = settings.profile is Profile.TESTNET
-    public = "https://api.hyperliquid-testnet.xyz" if testnet else "https://api.hyperliquid.xyz"
-    lighter = (
-        "https://testnet.zklighter.elliot.ai" if testnet else "https://mainnet.zklighter.elliot.ai"
-    )
-    trades_in_sim = settings.profile in (Profile.SIM, Profile.PAPER)
+    hyperliquid = _HYPERLIQUID_TESTNET if testnet else _HYPERLIQUID
+    lighter = _LIGHTER_TESTNET if testnet else _LIGHTER
+    subgraph = _OSTIUM_SUBGRAPH_SEPOLIA if testnet else _OSTIUM_SUBGRAPH
+
+    def data(path: str, override: str | None, public: str) -> str:
+        return f"{simulated}/{path}" if in_sim else override or public
+
+    def trade(path: str, public: str) -> str:
+        return f"{simulated}/{path}" if settings.trades_here else public
+
     return Endpoints(
-        hyperliquid_data=f"{simulated}/hyperliquid" if in_sim else public,
-        hyperliquid_trade=f"{simulated}/hyperliquid" if trades_in_sim else public,
+        hyperliquid_data=data("hyperliquid", settings.hyperliquid_data_url, hyperliquid),
+        hyperliquid_trade=trade("hyperliquid", hyperliquid),
         hyperliquid_is_mainnet=settings.profile is Profile.LIVE,
-        ostium_data=f"{simulated}/ostium" if in_sim else _OSTIUM_PRICES,
-        ostium_subgraph=(
-            f"{simulated}/ostium/subgraph"
-            if in_sim
-            else (_OSTIUM_SUBGRAPH_SEPOLIA if testnet else _OSTIUM_SUBGRAPH)
-        ),
+        ostium_data=data("ostium", settings.ostium_data_url, _OSTIUM_PRICES),
+        ostium_subgraph=data("ostium/subgraph", settings.ostium_data_subgraph_url, subgraph),
         ostium_chain=_ostium_chain(settings, simulated),
-        lighter_data=f"{simulated}/lighter" if in_sim else lighter,
-        lighter_trade=f"{simulated}/lighter" if trades_in_sim else lighter,
+        lighter_data=data("lighter", settings.lighter_data_url, lighter),
+        lighter_trade=trade("lighter", lighter),
         lighter_is_mainnet=settings.profile is Profile.LIVE,
         x=f"{simulated}/x" if in_sim else _X,
         llm=settings.llm_base_url or (f"{simulated}/llm/v1" if in_sim else _LLM),
@@ -100,11 +130,11 @@ def _ostium_chain(settings: Settings, simulated: str) -> OstiumChain | None:
 
     The venue was exploited in July 2026: that it is sound again is for a person to decide.
     """
-    if settings.profile in (Profile.SIM, Profile.PAPER):
+    if settings.trades_here:
         return OstiumChain(
             rpc_url=f"{simulated}/ostium/rpc",
             subgraph_url=f"{simulated}/ostium/subgraph",
-            chain_id=412_346,
+            chain_id=_SIMULATED_CHAIN_ID,
             trading="0x0571000000000000000000000000000000000002",
         )
     chain = _ARBITRUM_SEPOLIA
@@ -113,3 +143,25 @@ def _ostium_chain(settings: Settings, simulated: str) -> OstiumChain | None:
             return None
         chain = _ARBITRUM_ONE
     return replace(chain, rpc_url=settings.ostium_rpc_url or chain.rpc_url)
+
+
+def _require_contained(settings: Settings, found: Endpoints) -> None:
+    """Make sure that no edit of this page lets an order out of a profile that trades on this machine.
+
+    Signatures count as well: a client that signs for a real chain leaks orders through whoever sees its requests.
+    """
+    if settings.profile is Profile.LIVE:
+        return
+    chain = found.ostium_chain
+    real = found.hyperliquid_is_mainnet or found.lighter_is_mainnet
+    if real or (chain is not None and chain.chain_id == _ARBITRUM_ONE.chain_id):
+        raise InvariantError(f"the profile {settings.profile} would sign for a real chain")
+    outside = sorted(host for host in found.trade_hosts if host != LOOPBACK)
+    if settings.trades_here and outside:
+        raise InvariantError(
+            f"the profile {settings.profile} would send orders to {', '.join(outside)}, not to the simulator"
+        )
+
+
+def _hosts(urls: Iterable[str]) -> frozenset[str]:
+    return frozenset(host for url in urls if (host := urlsplit(url).hostname))

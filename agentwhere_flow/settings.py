@@ -54,6 +54,10 @@ class Settings(BaseSettings):
         Venue.OSTIUM,
         Venue.LIGHTER,
     )
+    hyperliquid_data_url: str | None = None
+    ostium_data_url: str | None = None
+    ostium_data_subgraph_url: str | None = None
+    lighter_data_url: str | None = None
     ostium_mainnet: str = ""
     ostium_rpc_url: str | None = None
     x_bearer_token: SecretStr | None = None
@@ -122,8 +126,13 @@ class Settings(BaseSettings):
 
     @property
     def may_send(self) -> bool:
-        """Whether orders may leave: always in sim, paper and testnet; live only with ``AGENTWHERE_LIVE=yes``."""
-        return self.profile is not Profile.LIVE or self.live == "yes"
+        """Whether orders may be sent: always to the simulator, elsewhere only with ``AGENTWHERE_LIVE=yes``."""
+        return self.trades_here or self.live == "yes"
+
+    @property
+    def trades_here(self) -> bool:
+        """Whether orders go to the simulator on this machine."""
+        return self.profile in (Profile.SIM, Profile.PAPER)
 
 
 def _target(text: str) -> Target:

@@ -114,9 +114,10 @@ def _default_routing(conn: Connection, now: datetime) -> str:
 def _profile(system: System) -> str:
     settings = system.settings
     venues = ", ".join(settings.venues)
+    if not settings.may_send:
+        return f"profile: {settings.profile} on {venues}: no orders leave until AGENTWHERE_LIVE=yes"
     if settings.profile is Profile.LIVE:
-        money = "REAL MONEY" if settings.may_send else "no orders leave until AGENTWHERE_LIVE=yes"
-        return f"profile: live on {venues}: {money}"
+        return f"profile: live on {venues}: REAL MONEY"
     return f"profile: {settings.profile} on {venues}; no real money"
 
 

@@ -127,6 +127,7 @@ def _venue_http(
     client = HttpClient(
         venue.value.lower(),
         allowed_hosts=endpoints.allowed_hosts,
+        writable_hosts=endpoints.trade_hosts if settings.may_send else frozenset(),
         timeout_s=settings.http_timeout_s,
     )
     closing.callback(client.close)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["DEFAULT_SEED", "serve"]
@@ -17,7 +18,9 @@ __all__ = ["DEFAULT_SEED", "serve"]
 DEFAULT_SEED = 7
 
 
-def serve(port: int, home: Path, seed: int = DEFAULT_SEED) -> None:
+def serve(
+    port: int, home: Path, seed: int = DEFAULT_SEED, follow: Mapping[str, str] | None = None
+) -> None:
     """Serve the simulated world on 127.0.0.1 until the process is told to stop.
 
     Parameters
@@ -28,7 +31,9 @@ def serve(port: int, home: Path, seed: int = DEFAULT_SEED) -> None:
         Folder that holds ``world.sqlite``; created when missing. A second start with the same folder continues.
     seed
         Seed of prices and posts. Only the first start of a home decides it.
+    follow
+        Public base URLs of real venues (``hyperliquid``, ``lighter``, ``ostium``) whose prices are taken over.
     """
     from agentwhere_sim.app import run
 
-    run(port, home, seed)
+    run(port, home, seed, follow or {})

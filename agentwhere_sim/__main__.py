@@ -1,4 +1,4 @@
-"""Start the simulator: ``python -m agentwhere_sim --port 8765 --home DIR [--seed 7]``."""
+"""Start the simulator: ``python -m agentwhere_sim --port 8765 --home DIR [--seed 7] [--follow hyperliquid=URL]``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from agentwhere_sim import DEFAULT_SEED, serve
+from agentwhere_sim.follow import READERS
 
 
 def main() -> None:
@@ -22,8 +23,18 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, help="seed of prices and posts (first start only)"
     )
+    parser.add_argument(
+        "--follow",
+        action="append",
+        default=[],
+        metavar="VENUE=URL",
+        help="take over a real venue's public prices; repeat it for hyperliquid, lighter and ostium",
+    )
     arguments = parser.parse_args()
-    serve(arguments.port, arguments.home, arguments.seed)
+    sources = dict(source.partition("=")[::2] for source in arguments.follow)
+    if unknown := sorted(sources.keys() - READERS.keys()):
+        parser.error(f"--follow knows {', '.join(READERS)}, not {', '.join(unknown)}")
+    serve(arguments.port, arguments.home, arguments.seed, sources)
 
 
 if __name__ == "__main__":

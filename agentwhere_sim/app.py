@@ -31,10 +31,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agentwhere_sim import control, feeds, hyperliquid, lighter, llm, ostium, x
 from agentwhere_sim.faults import Dropped, FaultReply
+from agentwhere_sim.follow import follow
 from agentwhere_sim.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from starlette.requests import Request
@@ -61,17 +62,20 @@ class DroppableProtocol(H11Protocol):
             _connections.pop(self.client, None)
 
 
-def create_app(world: World) -> Starlette:
-    """Build the ASGI application that serves a world."""
+def create_app(world: World, sources: Mapping[str, str] | None = None) -> Starlette:
+    """Build the ASGI application that serves a world; ``sources`` are public URLs by venue whose prices it follows."""
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok", "pid": os.getpid(), "home": str(world.home)})
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        heart = asyncio.create_task(_beat(world))
+        tasks = [asyncio.create_task(_beat(world))]
+        if sources:
+            tasks.append(asyncio.create_task(follow(world, sources)))
         yield
-        heart.cancel()
+        for task in tasks:
+            task.cancel()
         world.close()
 
     return Starlette(
@@ -91,7 +95,7 @@ def create_app(world: World) -> Starlette:
     )
 
 
-def run(port: int, home: Path, seed: int) -> None:
+def run(port: int, home: Path, seed: int, sources: Mapping[str, str]) -> None:
     """Serve a world on 127.0.0.1 until the process is told to stop.
 
     Raises
@@ -107,7 +111,7 @@ def run(port: int, home: Path, seed: int) -> None:
         f"simulated world on http://{host}:{bound_port}, memory in {home}", flush=True
     )
     config = uvicorn.Config(
-        create_app(world),
+        create_app(world, sources),
         http=DroppableProtocol,
         ws="none",
         loop="asyncio",

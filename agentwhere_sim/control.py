@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _HELP = {
     "GET /control": "this list",
-    "POST /control/prices": '{"BTC": "105000", "ETH": null}: pin canonical mids, null releases; GET shows pins',
+    "POST /control/prices": '{"BTC": "105000", "ETH": null}: pin canonical mids, null releases; '
+    "GET shows pins and followed prices",
     "POST /control/clock": '{"now": iso | null, "frozen": false} or {"advance_s": n}; null: real time',
     "POST /control/hours": '{"mode": "real" | "open", "markets": {"XAU": "closed" | "open" | null}}',
     "POST /control/accounts": '{"venue": "HYPERLIQUID" | "OSTIUM" | "LIGHTER", "address": "0x...", "usdc": "10000"}: '
@@ -81,7 +82,8 @@ class _Desk:
             self._world.prices.pin(
                 {s: None if p is None else Decimal(str(p)) for s, p in wishes.items()}
             )
-        return JSONResponse({"pinned": self._world.prices.pinned()})
+        prices = self._world.prices
+        return JSONResponse({"pinned": prices.pinned(), "followed": prices.followed()})
 
     async def clock(self, request: Request) -> Response:
         """Tell or move the simulated time."""

@@ -119,9 +119,13 @@ class MarketHours:
             raise ValueError(f"a market is 'open' or 'closed' or null, not {state!r}")
         self._db.put(f"market_hours:{symbol}", state)
 
+    def held(self, symbol: str) -> str | None:
+        """Tell how a canonical symbol is held, or None where its mode decides."""
+        return self._db.get(f"market_hours:{symbol}")
+
     def is_open(self, symbol: str, week: Schedule, now: datetime) -> bool:
         """Tell whether a market trades at an instant."""
-        held = self._db.get(f"market_hours:{symbol}")
+        held = self.held(symbol)
         if held is not None:
             return held == "open"
         return not self.are_real or week.is_open(now)

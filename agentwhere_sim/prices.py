@@ -1,17 +1,22 @@
-"""Where simulated prices come from: a seeded process, or a pin that a test sets.
+"""Where simulated prices come from: a seeded process, a pin that a test sets, or real venues that are followed.
 
 The mid of a canonical symbol is a pure function of (seed, symbol, time, pins): no state advances, so any instant can be
 asked for in any order, candles are samples of the same path, and a restarted simulator continues it. The process is a
 sum of linearly interpolated noise over time scales from seconds to weeks, each scale's amplitude growing with the
 square root of its period as Brownian motion's does; it stays near the level of ``underlyings.csv``.
 
+A followed price stands over the process from its first observation on; before it the process leads up to it, so that
+candles and yesterday's price exist. Each venue has its own, and a symbol that only another venue quotes has that one's.
+
 Floats are the material of the noise only; what leaves this module is a ``Decimal`` of eight significant digits.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from bisect import bisect_right
+from collections import deque
 from datetime import timedelta
 from decimal import Context, Decimal
 from functools import lru_cache
@@ -29,10 +34,41 @@ _DAY_S = 86_400.0
 _PERIODS_S = tuple(16 * _DAY_S / 4**k for k in range(10))
 _AMPLITUDE = 0.75
 _DIGITS = Context(prec=8)
+_FOLLOWED = "followed_prices"
+_THINNED_MS = 300_000
+_KEPT = 288
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pins (
     id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, from_ms INTEGER NOT NULL, price TEXT)
 """
+
+
+FOLLOWED_FIRST = ("hyperliquid", "lighter", "ostium")
+"""Whose price a symbol has where the venue that is asked is not followed, or does not quote it."""
+
+
+class Trail:
+    """What was observed of one price: every observation now, one in five minutes of the last day."""
+
+    def __init__(self, at_ms: int, price: Decimal) -> None:
+        self.first_ms, self.first = at_ms, price
+        self.last = at_ms, price
+        self._kept: deque[tuple[int, Decimal]] = deque([self.last], maxlen=_KEPT)
+
+    def add(self, at_ms: int, price: Decimal) -> None:
+        """Take an observation."""
+        if at_ms - self._kept[-1][0] >= _THINNED_MS:
+            self._kept.append(self.last)
+        self.last = at_ms, price
+
+    def at(self, instant: int) -> Decimal | None:
+        """Give the newest price that was known at an instant, or None before the first."""
+        if instant >= self.last[0]:
+            return self.last[1]
+        if instant < self._kept[0][0]:
+            return None
+        position = bisect_right(self._kept, instant, key=lambda seen: seen[0])
+        return self._kept[position - 1][1]
 
 
 class Prices:
@@ -45,14 +81,22 @@ class Prices:
         self.reload()
 
     def reload(self) -> None:
-        """Read the pins from memory."""
+        """Read the pins and the last followed prices from memory."""
+        remembered = json.loads(self._world.db.get(_FOLLOWED) or "{}")
+        self._followed = {
+            venue: {symbol: Trail(at_ms, Decimal(price)) for symbol, (at_ms, price) in seen.items()}
+            for venue, seen in remembered.items()
+        }
         self._pins: dict[str, list[tuple[int, Decimal | None]]] = {}
         for row in self._world.db.query("SELECT symbol, from_ms, price FROM pins ORDER BY id"):
             price = None if row["price"] is None else Decimal(row["price"])
             self._pins.setdefault(row["symbol"], []).append((row["from_ms"], price))
 
-    def mid(self, symbol: str, at_ms: int | None = None) -> Decimal:
-        """Tell the mid price of a canonical symbol at an instant (default: now). Raises ``KeyError`` if unknown."""
+    def mid(self, symbol: str, at_ms: int | None = None, venue: str = "") -> Decimal:
+        """Tell the mid price of a canonical symbol at an instant (default: now), at a venue where that is followed.
+
+        Raises ``KeyError`` if the symbol is unknown.
+        """
         instant = self._world.now_ms() if at_ms is None else at_ms
         history = self._pins.get(symbol)
         if history:
@@ -60,6 +104,16 @@ class Prices:
             pinned = history[position - 1][1] if position else None
             if pinned is not None:
                 return pinned
+        trail = self._trail(symbol, venue)
+        if trail is not None:
+            observed = trail.at(instant)
+            if observed is not None:
+                return observed
+            began = self._process(symbol, trail.first_ms)
+            return _DIGITS.multiply(trail.first, self._process(symbol, instant) / began)
+        return self._process(symbol, instant)
+
+    def _process(self, symbol: str, instant: int) -> Decimal:
         underlying = underlyings()[symbol]
         drift = wander(f"{self._world.seed}:{symbol}", instant / 1000)
         factor = math.exp(underlying.daily_volatility * drift)
@@ -67,6 +121,8 @@ class Prices:
 
     def basis(self, venue: str, symbol: str, at_ms: int, spread_bps: float) -> Decimal:
         """Tell the factor by which a venue's mid differs from the canonical one, within about ``spread_bps``."""
+        if symbol in self._followed.get(venue, {}):
+            return Decimal(1)
         swing = math.tanh(noise(f"{self._world.seed}:{venue}:{symbol}", at_ms / 1000 / 900))
         return 1 + Decimal(f"{swing * spread_bps:.3f}") / 10_000
 
@@ -94,6 +150,33 @@ class Prices:
                 )
         self.reload()
         self._world.tick()
+
+    def follow(self, venue: str, observed: Mapping[str, Decimal]) -> None:
+        """Take over what a real venue quotes now, by canonical symbol, in the symbol's own units."""
+        now_ms = self._world.now_ms()
+        trails = self._followed.setdefault(venue, {})
+        for symbol, price in observed.items():
+            if symbol not in trails:
+                trails[symbol] = Trail(now_ms, price)
+            trails[symbol].add(now_ms, price)
+        last = {
+            venue: {symbol: trail.last for symbol, trail in trails.items()}
+            for venue, trails in self._followed.items()
+        }
+        self._world.db.put(_FOLLOWED, json.dumps(last, default=str))
+        self._world.tick()
+
+    def followed(self) -> dict[str, dict[str, str]]:
+        """List the newest followed prices by venue."""
+        return {
+            venue: {symbol: str(trail.last[1]) for symbol, trail in trails.items()}
+            for venue, trails in self._followed.items()
+        }
+
+    def _trail(self, symbol: str, venue: str) -> Trail | None:
+        venues = (venue, *(other for other in FOLLOWED_FIRST if other != venue))
+        found = (self._followed.get(one, {}).get(symbol) for one in venues)
+        return next((trail for trail in found if trail is not None), None)
 
     def pinned(self) -> dict[str, str]:
         """List the pins in force."""

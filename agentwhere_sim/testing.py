@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ class Simulator:
         How long the last start took.
     """
 
-    def __init__(self, home: Path, seed: int = 7) -> None:
+    def __init__(self, home: Path, seed: int = 7, follow: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.seed = seed
+        self._follow = follow or {}
         self._port = 0
         self.start()
 
@@ -44,6 +45,8 @@ class Simulator:
         command = [sys.executable, "-m", "agentwhere_sim"]
         for name, value in options.items():
             command += [name, value]
+        for venue, url in self._follow.items():
+            command += ["--follow", f"{venue}={url}"]
         began = time.monotonic()
         self.process = subprocess.Popen(
             command,

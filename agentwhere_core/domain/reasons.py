@@ -277,7 +277,7 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
         "Put a venue with execution first in the priority.",
     ),
     Reason.LIVE_TRADING_OFF: ReasonText(
-        "The profile trades real money and the live switch is off.",
+        "The profile sends orders to the venues and the live switch is off.",
         "Set AGENTWHERE_LIVE=yes when you mean it.",
     ),
     Reason.KEY_MISSING: ReasonText(

@@ -57,7 +57,8 @@ class Quotes:
 
     def fair(self, market: HyperliquidMarket, at_ms: int) -> Decimal:
         """Give the price that the book is built round: the canonical mid times the coin's multiplier."""
-        return self._world.prices.mid(market.underlying.symbol, at_ms) * market.multiplier
+        symbol = market.underlying.symbol
+        return self._world.prices.mid(symbol, at_ms, "hyperliquid") * market.multiplier
 
     def top(self, market: HyperliquidMarket, at_ms: int) -> tuple[Decimal, Decimal]:
         """Give best bid and best ask."""

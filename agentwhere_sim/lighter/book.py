@@ -31,7 +31,7 @@ class Quotes:
         """Give the mid of an instant in units of the venue's symbol."""
         symbol = market.underlying.symbol
         basis = self._world.prices.basis("lighter", symbol, at_ms, 2.0)
-        return self._world.prices.mid(symbol, at_ms) * market.multiplier * basis
+        return self._world.prices.mid(symbol, at_ms, "lighter") * market.multiplier * basis
 
     def top(self, market: LighterMarket, at_ms: int) -> tuple[Decimal, Decimal]:
         """Give best bid and best ask."""

@@ -60,7 +60,7 @@ class Quotes:
         """Give bid, mid and ask of an instant (default: now)."""
         instant = self._world.now_ms() if at_ms is None else at_ms
         symbol = pair.underlying.symbol
-        mid = self._world.prices.mid(symbol, instant) * self._world.prices.basis(
+        mid = self._world.prices.mid(symbol, instant, "ostium") * self._world.prices.basis(
             "ostium", symbol, instant, 1.0
         )
         half = mid * Decimal(_HALF_SPREAD_BPS[pair.group]) / 10_000
