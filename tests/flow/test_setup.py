@@ -66,7 +66,7 @@ def test_many_setups_at_once_make_one(system: System) -> None:
 
 def test_a_lost_table_is_noticed(system: System) -> None:
     with system.engine.begin() as conn:
-        conn.execute(text("DROP TABLE agentwhere.alerts"))
+        conn.execute(text("DROP TABLE agentwhere.alerts CASCADE"))
     with pytest.raises(InvariantError, match=r"lacks alerts.*restore"):
         setup(system, utc_now())
 
