@@ -28,6 +28,7 @@ SCOPES = [
 ]
 IN_ANY_SCOPE = pytest.mark.parametrize(("scope", "target"), SCOPES)
 
+PATIENCE = 50
 POSITIONS = """
     SELECT d.name, p.venue, p.token_symbol, p.status, p.exit_reason FROM agentwhere.positions p
     JOIN agentwhere.deployments d ON d.id = p.deployment_id ORDER BY 1, 2, 3
@@ -176,6 +177,24 @@ def test_what_could_not_be_closed_is_closed_by_the_monitor(trading: System, sim:
 
     assert {(row[3], row[4]) for row in positions(trading)} == {("CLOSED", "KILL_SWITCH")}
     assert hand_of(trading, sim, "bold").size("BTC") == 0
+
+
+def test_a_position_whose_venue_settles_later_is_closed_once(desk: System, sim: Simulator) -> None:
+    sim.control("hours", mode="open")
+    place_signal(desk, "XAU", deployment="bold", venue=Venue.OSTIUM)
+    execute_orders(desk, utc_now())
+    ticks = 0
+    while not positions(desk):
+        monitor_positions(desk, utc_now())
+        assert (ticks := ticks + 1) < PATIENCE
+
+    engage(desk, KillScope.VENUE, "OSTIUM", close_all=True)
+    while positions(desk)[0][3] == "OPEN":
+        monitor_positions(desk, utc_now())
+        assert (ticks := ticks + 1) < PATIENCE
+
+    assert positions(desk)[0][4] == "KILL_SWITCH"
+    assert rows(desk, EXITS) == [("FILLED", 1)]
 
 
 def test_a_switch_outlives_the_process_that_engaged_it(trading: System, sim: Simulator) -> None:
