@@ -90,7 +90,7 @@ def is_explicit(setting: str) -> bool:
 
 
 def remember_sim_port(home: Path, port: int) -> None:
-    """Keep the simulator's port for the next start: the demonstration's feeds have it in their addresses."""
+    """Keep the simulator's port for the next start, so that what people noted down stays true."""
     folder = home / "sim"
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"port.{os.getpid()}"

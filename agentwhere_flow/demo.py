@@ -15,6 +15,7 @@ from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy
+from agentwhere_flow.profiles import SIM_FEEDS
 from agentwhere_flow.report import Tally, step
 from agentwhere_flow.simulated import (
     address_of,
@@ -35,7 +36,6 @@ FEEDS = ("deepvalue-research", "macro-notes")
 
 _LEASE = "demo"
 _LEASE_WAIT_S = 60
-_HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,7 @@ def _ensure_agent(system: System, now: datetime, tally: Tally) -> Agent:
             trailing_distance_pct=Decimal(2),
             max_holding_h=Decimal(72),
         )
-        base = f"http://{_HOST}:{system.settings.sim_port}/feeds"
-        sources = FollowedSources(X_HANDLES, tuple(f"{base}/{feed}.xml" for feed in FEEDS))
+        sources = FollowedSources(X_HANDLES, tuple(f"{SIM_FEEDS}/{feed}.xml" for feed in FEEDS))
         agent_store.create_agent(conn, agent, sources, now)
     tally.table.append(
         {"made": "agent", "name": AGENT_NAME, "detail": "MULTI, 4 accounts, 2 feeds"}

@@ -6,14 +6,19 @@ a run that dies halfway has lost nothing. A source that failed keeps its cursor,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentwhere_core.domain.enums import SourceKind
-from agentwhere_core.domain.errors import RateLimitedError, RemoteError
+from agentwhere_core.domain.errors import (
+    ConfigurationError,
+    NotFoundError,
+    RateLimitedError,
+    RemoteError,
+)
 from agentwhere_core.domain.idea import FetchedPost, Source
 from agentwhere_flow.report import StepFailedError, Tally, step
 from agentwhere_store import posts as post_store
@@ -23,7 +28,9 @@ from agentwhere_store.sources import Reading
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
-_READERS = 4
+_READERS = 16
+_PAUSE_AFTER_NOT_FOUND = timedelta(hours=12)
+_OVERLAP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ class _Read:
     retries: int = 0
     note: str = ""
     has_gap: bool = False
+    is_whole_page: bool = False
 
     @property
     def source(self) -> Source:
@@ -54,14 +62,19 @@ def ingest_posts(system: System, now: datetime) -> Tally:
     tally = Tally()
     with system.engine.begin() as conn:
         sources = source_store.due_sources(conn, now)
-    _warm_clients(system, sources.due)
+    unusable = _warm_clients(system, sources.due)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="source") as pool:
-        for read in pool.map(lambda source: _read(system, source, now), sources.due):
-            _store(system, read, now, tally)
+        readings = [pool.submit(_read, system, source, now, unusable) for source in sources.due]
+        for done in as_completed(readings):
+            _store(system, done.result(), now, tally)
+    tally.table.sort(key=lambda row: (row["kind"], row["source"]))
+    tally.problems.sort()
     tally.details |= {
         "sources": len(sources.due),
         "sources_waiting": sources.waiting,
-        "retries": sum(row["retries"] for row in tally.table),
+        "sources_failed": sum(bool(row["error"]) for row in tally.table),
+        "sources_with_gaps": sum(row["gap"] for row in tally.table),
+        "requests_retried": sum(row["retries"] for row in tally.table),
     }
     failed = sum(bool(row["error"]) for row in tally.table)
     if failed and failed == len(sources.due):
@@ -72,24 +85,32 @@ def ingest_posts(system: System, now: datetime) -> Tally:
     return tally
 
 
-def _warm_clients(system: System, sources: Sequence[Source]) -> None:
-    """Build the clients before threads share them."""
-    kinds = {source.kind for source in sources}
-    if SourceKind.X in kinds:
-        _ = system.x
-    if SourceKind.FEED in kinds:
-        _ = system.feeds
+def _warm_clients(system: System, sources: Sequence[Source]) -> dict[SourceKind, str]:
+    """Build the clients before threads share them; return why a kind of source cannot be read at all."""
+    unusable = {}
+    for kind in {source.kind for source in sources}:
+        try:
+            _ = system.x if kind is SourceKind.X else system.feeds
+        except ConfigurationError as error:
+            unusable[kind] = str(error)
+    return unusable
 
 
-def _read(system: System, source: Source, now: datetime) -> _Read:
+def _read(
+    system: System, source: Source, now: datetime, unusable: Mapping[SourceKind, str]
+) -> _Read:
     """Ask the service; an error is part of the answer."""
+    if source.kind in unusable:
+        return _Read(Reading(source, unusable[source.kind]))
     try:
         if source.kind is SourceKind.X:
             return _read_account(system, source, now)
         return _read_feed(system, source, now)
     except RateLimitedError as error:
         return _Read(Reading(source, str(error), error.retry_at))
-    except RemoteError as error:
+    except NotFoundError as error:
+        return _Read(Reading(source, str(error), now + _PAUSE_AFTER_NOT_FOUND))
+    except (RemoteError, ConfigurationError) as error:
         return _Read(Reading(source, str(error)))
 
 
@@ -106,15 +127,21 @@ def _read_account(system: System, source: Source, now: datetime) -> _Read:
 
 
 def _read_feed(system: System, source: Source, now: datetime) -> _Read:
-    """Read a feed if it changed; items that are too old for a signal are not worth the model's time."""
-    page = system.feeds.fetch(source.locator, source.etag, source.last_modified)
+    """Read a feed if it changed; items that are too old for a signal are not worth the model's time.
+
+    A feed shows its newest items only. Where none of a full page was known, some may have come and gone unseen.
+    """
+    address = system.endpoints.feed_address(source.locator)
+    page = system.feeds.fetch(address, source.etag, source.last_modified)
     read = replace(source, etag=page.etag, last_modified=page.last_modified)
     start = _window_start(system, now)
     fresh = tuple(post for post in page.posts if post.published_at > start)
     note = f"{len(page.posts) - len(fresh)} too old" if len(fresh) < len(page.posts) else ""
     if page.not_modified:
         note = "unchanged"
-    return _Read(Reading(read), fresh, page.retries, note)
+    was_read = source.etag is not None or source.last_modified is not None
+    may_lack = was_read and len(page.posts) == len(fresh) >= _OVERLAP
+    return _Read(Reading(read), fresh, page.retries, note, is_whole_page=may_lack)
 
 
 def _window_start(system: System, now: datetime) -> datetime:
@@ -128,11 +155,13 @@ def _store(system: System, read: _Read, now: datetime, tally: Tally) -> None:
         source_store.save_readings(conn, [read.reading], now)
     tally.rows_in += len(read.posts)
     tally.rows_out += new
-    name = read.source.locator
+    name, note, has_gap = read.source.locator, read.note, read.has_gap
+    if read.is_whole_page and new == len(read.posts):
+        note, has_gap = "nothing on the page was known: older items may be missing", True
     if read.reading.error:
         tally.problems.append(f"source {name}: {read.reading.error}")
-    elif read.has_gap:
-        tally.problems.append(f"source {name}: {read.note}; run the step more often")
+    elif has_gap:
+        tally.problems.append(f"source {name}: {note}; run the step more often")
     tally.table.append(
         {
             "source": name,
@@ -140,7 +169,8 @@ def _store(system: System, read: _Read, now: datetime, tally: Tally) -> None:
             "read": len(read.posts),
             "new": new,
             "retries": read.retries,
+            "gap": has_gap,
             "error": read.reading.error or "",
-            "note": read.note,
+            "note": note,
         }
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from agentwhere_core.domain.errors import InvariantError
+from agentwhere_core.domain.errors import ConfigurationError, InvariantError
 from agentwhere_core.venues.ostium.node import OstiumChain
 from agentwhere_flow.settings import Profile, Settings
 
@@ -17,6 +17,7 @@ LOOPBACK = "127.0.0.1"
 class Endpoints:
     """Base URLs of every service, and whether signatures are for mainnet.
 
+    ``feeds`` stands for ``sim://feeds`` in the addresses of feeds; None where nothing is simulated.
     ``*_data`` serve public market data, ``*_trade`` take orders; they differ only in the profile ``paper``.
     """
 
@@ -30,6 +31,7 @@ class Endpoints:
     lighter_trade: str
     lighter_is_mainnet: bool
     x: str
+    feeds: str | None
     llm: str
     llm_model: str
 
@@ -55,6 +57,25 @@ class Endpoints:
             (self.hyperliquid_trade, self.lighter_trade, *((chain.rpc_url,) if chain else ()))
         )
 
+    def feed_address(self, locator: str) -> str:
+        """Return where a feed is fetched: its own address, or where the simulator listens today.
+
+        Raises
+        ------
+        ConfigurationError
+            If the feed is simulated and the profile is not.
+        """
+        if not locator.startswith(SIM_FEEDS):
+            return locator
+        if self.feeds is None:
+            raise ConfigurationError(
+                f"{locator} exists in the profile sim only: give the agent another feed"
+            )
+        return self.feeds + locator.removeprefix(SIM_FEEDS)
+
+
+SIM_FEEDS = "sim://feeds"
+"""Begins the address of a simulated feed, wherever the simulator listens."""
 
 _HYPERLIQUID = "https://api.hyperliquid.xyz"
 _HYPERLIQUID_TESTNET = "https://api.hyperliquid-testnet.xyz"
@@ -120,6 +141,7 @@ def _endpoints(settings: Settings) -> Endpoints:
         lighter_trade=trade("lighter", lighter),
         lighter_is_mainnet=settings.profile is Profile.LIVE,
         x=f"{simulated}/x" if in_sim else _X,
+        feeds=f"{simulated}/feeds" if in_sim else None,
         llm=settings.llm_base_url or (f"{simulated}/llm/v1" if in_sim else _LLM),
         llm_model=settings.llm_model or ("sim/careful-analyst" if in_sim else _LLM_MODEL),
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from agentwhere_core.domain.enums import DeploymentStatus, Venue
+from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
 from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
@@ -51,17 +51,105 @@ def create_agent(
         raise ConfigurationError(
             "an agent without sources finds nothing: name an X account or a feed"
         )
+    sources = checked_sources(system, x_handles, feed_urls)
+    with system.engine.begin() as conn:
+        store.create_agent(conn, agent, sources, now)
+
+
+def checked_sources(
+    system: System, x_handles: Sequence[str], feed_urls: Sequence[str]
+) -> store.FollowedSources:
+    """Return what may be followed.
+
+    Raises
+    ------
+    ConfigurationError
+        If a handle or an address cannot be one.
+    """
     for handle in x_handles:
         if not _HANDLE.match(handle):
             raise ConfigurationError(
                 f"{handle!r} is no X account: letters, digits and _, at most 15"
             )
     for url in feed_urls:
-        if urlsplit(url).scheme not in {"http", "https"}:
+        parts = urlsplit(system.endpoints.feed_address(url))
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(f"{url!r} is no feed: it must begin with http:// or https://")
+        if parts.username or parts.password:
+            raise ConfigurationError(
+                f"the feed's address at {parts.hostname} holds a password, which would be stored and shown: "
+                "give one that needs none"
+            )
+    return store.FollowedSources(tuple(x_handles), tuple(feed_urls))
+
+
+def edit_agent(system: System, now: datetime, name: str, changes: Mapping[str, Any]) -> Agent:
+    """Change how an agent trades, from its next signal on; what is open stays as it was.
+
+    Parameters
+    ----------
+    changes
+        New values by the name of an `Agent`'s field.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such agent, nothing to change, or the new name is taken.
+    """
+    if not changes:
+        raise ConfigurationError("nothing to change: name at least one option")
+    changed = replace(_agent(system, name), **changes)
     with system.engine.begin() as conn:
-        sources = store.FollowedSources(tuple(x_handles), tuple(feed_urls))
-        store.create_agent(conn, agent, sources, now)
+        store.update_agent(conn, changed, now)
+    return changed
+
+
+def set_agent_status(system: System, now: datetime, name: str, status: AgentStatus) -> None:
+    """Pause an agent, or let it go on. A paused one reads and proposes nothing; what is open stays looked after.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such agent.
+    """
+    agent = _agent(system, name)
+    with system.engine.begin() as conn:
+        store.set_agent_status(conn, agent.id, status, now)
+
+
+def follow(
+    system: System, now: datetime, name: str, x_handles: Sequence[str], feed_urls: Sequence[str]
+) -> int:
+    """Attach sources to an agent; return how many it did not follow before.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such agent, or a source cannot be one.
+    """
+    sources = checked_sources(system, x_handles, feed_urls)
+    agent = _agent(system, name)
+    with system.engine.begin() as conn:
+        return store.attach_sources(conn, agent.id, sources, now)
+
+
+def unfollow(system: System, name: str, x_handles: Sequence[str], feed_urls: Sequence[str]) -> int:
+    """Detach sources from an agent; return how many it did follow. Their posts and track records stay.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such agent, or it would be left without any source.
+    """
+    agent = _agent(system, name)
+    sources = store.FollowedSources(tuple(x_handles), tuple(feed_urls))
+    with system.engine.begin() as conn:
+        count = store.detach_sources(conn, agent.id, sources)
+        if count and not store.has_sources(conn, agent.id):
+            raise ConfigurationError(
+                f"{name!r} would be left without a source: follow another one first, or pause it"
+            )
+    return count
 
 
 def create_deployment(
@@ -146,6 +234,12 @@ def agents_and_deployments(system: System) -> list[dict[str, Any]]:
             "name": item.agent.name,
             "status": item.agent.status.value,
             "venue": item.agent.venue.value,
+            "leverage": item.agent.leverage,
+            "stop_loss_pct": item.agent.stop_loss_pct,
+            "take_profit_pct": item.agent.take_profit_pct,
+            "trailing_activation_pct": item.agent.trailing_activation_pct,
+            "trailing_distance_pct": item.agent.trailing_distance_pct,
+            "max_holding_h": item.agent.max_holding_h,
             "creator_wallet": item.agent.creator_wallet,
             "x_accounts": list(item.sources.x_handles),
             "feeds": list(item.sources.feed_urls),

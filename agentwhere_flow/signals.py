@@ -50,6 +50,7 @@ class _Batch:
     weights: Mapping[UUID, Decimal]
     live: Mapping[UUID, Mapping[str, datetime]]
     spent: Mapping[UUID, Decimal]
+    held: Mapping[UUID, frozenset[str]]
 
     @property
     def tokens(self) -> frozenset[str]:
@@ -110,6 +111,7 @@ def _read(system: System, now: datetime, batch: str) -> _Batch:
             weights=source_store.source_weights(conn),
             live=signal_store.live_signals(conn, now),
             spent=signal_store.spent_budget(conn, batch),
+            held=signal_store.tokens_held_by_all(conn),
         )
 
 
@@ -140,6 +142,7 @@ def _plan(
         cap_pct=settings.size_cap_pct,
         budget_pct=left,
         curvature=settings.size_curvature,
+        corroboration_pct=settings.corroboration_pct,
         window=timedelta(hours=settings.signal_window_h),
         ttl=timedelta(hours=settings.signal_ttl_h),
     )
@@ -151,6 +154,7 @@ def _plan(
         batch.name,
         settings=rules,
         contexts=its_contexts,
+        held=batch.held.get(agent.id, frozenset()),
     )
 
 
@@ -169,6 +173,7 @@ def _scored(
         context_factor=context_factor(contexts.get(item.token)),
         published_at=item.published_at,
         horizon=item.horizon,
+        content_hash=item.content_hash,
     )
 
 

@@ -59,10 +59,16 @@ def make_x_client(
 
 
 def make_feed_client(settings: Settings, closing: ExitStack) -> FeedClient:
-    """Return a reader of RSS and Atom feeds."""
+    """Return a reader of RSS and Atom feeds, which reaches no private network unless the settings allow it."""
     from agentwhere_core.sources.feeds import FeedClient
 
-    return FeedClient(_http(settings, closing))
+    if settings.feeds_private:
+        return FeedClient(_http(settings, closing))
+    from agentwhere_core.sources.guard import PublicOnly
+
+    in_sim = settings.profile is Profile.SIM
+    allowed = [("127.0.0.1", settings.sim_port)] if in_sim else []
+    return FeedClient(_http(settings, closing, PublicOnly(allowed)))
 
 
 def make_llm_client(
@@ -134,10 +140,13 @@ def _venue_http(
     return client
 
 
-def _http(settings: Settings, closing: ExitStack) -> httpx.Client:
+def _http(
+    settings: Settings, closing: ExitStack, transport: httpx.BaseTransport | None = None
+) -> httpx.Client:
     import httpx
 
     client = httpx.Client(
+        transport=transport,
         timeout=httpx.Timeout(settings.http_timeout_s),
         headers={"user-agent": _USER_AGENT},
         # The simulator is on this machine: a proxy of the environment must not stand in between.

@@ -6,6 +6,7 @@ Tests and demonstrations set prices and time, order faults, fund accounts and lo
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agentwhere_sim import posts
+from agentwhere_sim import posts, x_accounts
 from agentwhere_sim.faults import KINDS, SERVICES
 from agentwhere_sim.hyperliquid.ledger import Ledger, Order
 from agentwhere_sim.lighter.ledger import Ledger as LighterLedger
@@ -41,7 +42,8 @@ _HELP = {
     "GET /control/orders": "?venue=HYPERLIQUID&address=0x...: every order the venue ever accepted; &all=1 adds refused",
     "POST /control/faults": '{"service", "kind", "count": n | null, "seconds", "match"}; GET lists, DELETE clears',
     "POST /control/posts": '{"account" | "feed", "text", "at"}: publish a post',
-    "POST /control/reset": "forget everything, as a new home would",
+    "POST /control/x": '{"account", "username": new name, "suspended": true | false}: rename, suspend, restore',
+    "POST /control/reset": '{"now": iso}: forget everything, as a new home would; the clock then stands at "now"',
 }
 
 
@@ -56,7 +58,8 @@ def routes(world: World) -> list[Route]:
         Route("/orders", _checked(desk.orders)),
         Route("/faults", _checked(desk.faults), methods=["GET", "POST", "DELETE"]),
         Route("/posts", _checked(desk.posts), methods=["POST"]),
-        Route("/reset", desk.reset, methods=["POST"]),
+        Route("/x", _checked(desk.x), methods=["POST"]),
+        Route("/reset", _checked(desk.reset), methods=["POST"]),
     ]
 
 
@@ -198,9 +201,22 @@ class _Desk:
             {"faults": [asdict(fault) | {"pending": fault.pending} for fault in faults.all()]}
         )
 
-    async def reset(self, _request: Request) -> Response:
-        """Forget everything."""
-        self._world.reset()
+    async def x(self, request: Request) -> Response:
+        """Rename, suspend or restore an X account."""
+        wish = await request.json()
+        account = x_accounts.change(
+            self._world,
+            wish["account"],
+            username=wish.get("username"),
+            suspended=wish.get("suspended"),
+        )
+        return JSONResponse(asdict(account))
+
+    async def reset(self, request: Request) -> Response:
+        """Forget everything, and begin at a given time where one is asked for."""
+        wish = json.loads(await request.body() or b"{}")
+        begin = datetime.fromisoformat(wish["now"]).astimezone(UTC) if "now" in wish else None
+        self._world.reset(begin)
         return JSONResponse({"status": "ok"})
 
 

@@ -101,10 +101,15 @@ class World:
         """Register work that rebuilds a service's state after the memory was wiped."""
         self._resets.append(work)
 
-    def reset(self) -> None:
-        """Forget everything, as if the home were new: real time, no faults, no accounts, no orders, fresh posts."""
+    def reset(self, begin: datetime | None = None) -> None:
+        """Forget everything, as if the home were new: real time, no faults, no accounts, no orders, fresh posts.
+
+        With ``begin`` the new world starts then, and its clock stands still: everything in it can be foretold.
+        """
         with self.db.transaction():
             self.db.wipe()
+            if begin is not None:
+                self.db.put("clock_frozen_at", begin.isoformat())
             self.faults.reload()
             self._load()
             for work in self._resets:

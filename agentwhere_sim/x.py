@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agentwhere_sim import posts
+from agentwhere_sim import posts, x_accounts
 from agentwhere_sim.post_bank import AUTHORS, SUSPENDED
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from agentwhere_sim.posts import Post
     from agentwhere_sim.world import World
+    from agentwhere_sim.x_accounts import Account
 
 LIMITS: Final = {"users": 300, "tweets": 900}
 """Requests per bearer token and window."""
@@ -90,6 +91,7 @@ class _BadRequestError(Exception):
 def routes(world: World) -> list[Route]:
     """Give the routes below ``/x``."""
     posts.prepare(world)
+    x_accounts.prepare(world)
     service = _X(world)
     return [
         Route("/2/users/by/username/{username}", service.endpoint("users", service.user)),
@@ -142,13 +144,13 @@ class _X:
                 f"The `username` query parameter value [{name}] does not match ^[A-Za-z0-9_]{{1,15}}$",
             )
         fields = _choices(request, "user.fields", _USER_FIELDS)
-        if name.lower() in SUSPENDED:
-            detail = f"User has been suspended: [{name}]."
-            return _absent("username", name, "Forbidden", detail)
-        known = self._handle(lambda handle: handle.lower() == name.lower())
+        known = self._account(lambda account: account.username.lower() == name.lower())
         if known is None:
             detail = f"Could not find user with username: [{name}]."
             return _absent("username", name, "Not Found Error", detail)
+        if known.is_suspended:
+            detail = f"User has been suspended: [{name}]."
+            return _absent("username", name, "Forbidden", detail)
         user = _user(known)
         return JSONResponse(
             {"data": {key: user[key] for key in ("id", "name", "username", *fields)}}
@@ -171,14 +173,14 @@ class _X:
         limit = _max_results(request)
         fields = _choices(request, "tweet.fields", _TWEET_FIELDS)
         matches = _Filter(request)
-        if any(user_id(name) == wanted for name in SUSPENDED):
-            detail = f"User has been suspended: [{wanted}]."
-            return _absent("id", wanted, "Forbidden", detail)
-        handle = self._handle(lambda name: user_id(name) == wanted)
-        if handle is None:
+        known = self._account(lambda account: user_id(account.handle) == wanted)
+        if known is None:
             detail = f"Could not find user with id: [{wanted}]."
             return _absent("id", wanted, "Not Found Error", detail)
-        found = list(islice(self._timeline(handle, matches, request), limit + 1))
+        if known.is_suspended:
+            detail = f"User has been suspended: [{wanted}]."
+            return _absent("id", wanted, "Forbidden", detail)
+        found = list(islice(self._timeline(known.handle, matches, request), limit + 1))
         return JSONResponse(_page(found, limit, fields, has_previous=matches.paged))
 
     def _timeline(self, handle: str, matches: _Filter, request: Request) -> Iterator[Post]:
@@ -194,8 +196,10 @@ class _X:
                 continue
             yield post
 
-    def _handle(self, wanted: Callable[[str], bool]) -> str | None:
-        return next((name for name in posts.authors(self._world, "x") if wanted(name)), None)
+    def _account(self, wanted: Callable[[Account], bool]) -> Account | None:
+        handles = (*posts.authors(self._world, "x"), *SUSPENDED)
+        accounts = (x_accounts.account(self._world, handle) for handle in handles)
+        return next((account for account in accounts if wanted(account)), None)
 
     def _count(self, token: str, limit: str) -> tuple[dict[str, str], bool]:
         now = self._world.now()
@@ -287,12 +291,13 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "\u2026"
 
 
-def _user(handle: str) -> dict[str, Any]:
+def _user(account: Account) -> dict[str, Any]:
+    handle = account.handle
     title = next((author.title for author in AUTHORS if author.name == handle), handle)
     return {
         "id": user_id(handle),
         "name": title,
-        "username": handle,
+        "username": account.username,
         "created_at": "2021-06-01T09:00:00.000Z",
         "description": "Simulated account.",
         "protected": False,

@@ -8,11 +8,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
-from agentwhere_core.domain.errors import AlreadyThereError
+from agentwhere_core.domain.errors import AlreadyThereError, ConfigurationError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
@@ -21,6 +33,14 @@ from agentwhere_store.rows import insert_ignoring_known
 from agentwhere_store.tables.ideas import agent_sources, agents, research_sources, x_accounts
 from agentwhere_store.tables.trading import deployments as deployment_table
 from agentwhere_store.tables.trading import policies, venue_accounts
+
+_AGENT_RULES = {
+    "uq_agents_name": "another agent has this name",
+    "ck_agents_leverage_positive": "leverage is at least 1",
+    "ck_agents_stop_loss_range": "a stop loss lies between 0 and 100 percent",
+    "ck_agents_take_profit_positive": "a take profit is above 0 percent",
+    "ck_agents_trailing_whole": "a trailing stop has both an activation and a distance",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +76,96 @@ def create_agent(conn: Connection, agent: Agent, sources: FollowedSources, now: 
         raise AlreadyThereError(
             f"there is an agent called {agent.name!r} already: choose another name"
         )
-    _attach(conn, agent.id, sources, now)
+    attach_sources(conn, agent.id, sources, now)
+
+
+def update_agent(conn: Connection, agent: Agent, now: datetime) -> None:
+    """Write an agent's name and how it trades.
+
+    Raises
+    ------
+    ConfigurationError
+        If another agent has this name, or a value is out of its range.
+    """
+    values = _agent_values(agent)
+    del values["id"]
+    try:
+        with conn.begin_nested():
+            conn.execute(
+                update(agents).where(agents.c.id == agent.id).values(**values, updated_at=now)
+            )
+    except IntegrityError as error:
+        told = getattr(error.orig, "diag", None)
+        rule = told.constraint_name if told is not None else None
+        raise ConfigurationError(
+            f"the agent {agent.name!r} cannot be as you wish: {_AGENT_RULES.get(rule or '', rule)}"
+        ) from error
 
 
 def set_agent_status(conn: Connection, agent_id: UUID, status: AgentStatus, now: datetime) -> None:
     """Activate or pause an agent; a paused one reads no posts and makes no signals."""
     conn.execute(
         update(agents).where(agents.c.id == agent_id).values(status=status.value, updated_at=now)
+    )
+
+
+def attach_sources(
+    conn: Connection, agent_id: UUID, sources: FollowedSources, now: datetime
+) -> int:
+    """Let an agent follow sources; one that others follow too is one row. Return how many it did not follow before."""
+    handles, urls = _names_of(sources)
+    insert_ignoring_known(
+        conn,
+        x_accounts,
+        [{"id": new_id(), "handle": handle, "created_at": now} for handle in handles],
+        known_by=("handle",),
+    )
+    insert_ignoring_known(
+        conn,
+        research_sources,
+        [{"id": new_id(), "url": url, "created_at": now} for url in urls],
+        known_by=("url",),
+    )
+    links: Sequence[tuple[str, Any]] = (
+        ("x_account_id", select(x_accounts.c.id).where(x_accounts.c.handle.in_(handles))),
+        (
+            "research_source_id",
+            select(research_sources.c.id).where(research_sources.c.url.in_(urls)),
+        ),
+    )
+    return sum(
+        insert_ignoring_known(
+            conn,
+            agent_sources,
+            [
+                {"id": new_id(), "agent_id": agent_id, column: source_id}
+                for source_id in conn.execute(query).scalars()
+            ],
+        )
+        for column, query in links
+    )
+
+
+def detach_sources(conn: Connection, agent_id: UUID, sources: FollowedSources) -> int:
+    """Let an agent follow sources no more; return how many it did follow."""
+    handles, urls = _names_of(sources)
+    known = or_(
+        agent_sources.c.x_account_id.in_(
+            select(x_accounts.c.id).where(x_accounts.c.handle.in_(handles))
+        ),
+        agent_sources.c.research_source_id.in_(
+            select(research_sources.c.id).where(research_sources.c.url.in_(urls))
+        ),
+    )
+    return conn.execute(
+        delete(agent_sources).where(agent_sources.c.agent_id == agent_id, known)
+    ).rowcount
+
+
+def has_sources(conn: Connection, agent_id: UUID) -> bool:
+    """Return whether an agent follows anything."""
+    return bool(
+        conn.execute(select(exists().where(agent_sources.c.agent_id == agent_id))).scalar_one()
     )
 
 
@@ -229,36 +332,10 @@ def _deployments(conn: Connection, wanted: ColumnElement[bool]) -> list[Deployme
     ]
 
 
-def _attach(conn: Connection, agent_id: UUID, sources: FollowedSources, now: datetime) -> None:
+def _names_of(sources: FollowedSources) -> tuple[list[str], list[str]]:
+    """Return handles and addresses as they are stored, in one order for all writers, so that none waits for another."""
     handles = sorted({handle.removeprefix("@").lower() for handle in sources.x_handles})
-    urls = sorted(set(sources.feed_urls))
-    insert_ignoring_known(
-        conn,
-        x_accounts,
-        [{"id": new_id(), "handle": handle, "created_at": now} for handle in handles],
-        known_by=("handle",),
-    )
-    insert_ignoring_known(
-        conn,
-        research_sources,
-        [{"id": new_id(), "url": url, "created_at": now} for url in urls],
-        known_by=("url",),
-    )
-    known_handles = select(x_accounts.c.id).where(x_accounts.c.handle.in_(handles))
-    known_urls = select(research_sources.c.id).where(research_sources.c.url.in_(urls))
-    links: Sequence[tuple[str, Any]] = (
-        ("x_account_id", known_handles),
-        ("research_source_id", known_urls),
-    )
-    for column, query in links:
-        insert_ignoring_known(
-            conn,
-            agent_sources,
-            [
-                {"id": new_id(), "agent_id": agent_id, column: source_id}
-                for source_id in conn.execute(query).scalars()
-            ],
-        )
+    return handles, sorted(set(sources.feed_urls))
 
 
 def _followed(conn: Connection, name: Any, link: Any) -> dict[UUID, list[str]]:

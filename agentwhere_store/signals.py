@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Uuid, cast, func, select, true
 
+from agentwhere_core.domain.enums import DeploymentStatus, PositionStatus
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
@@ -18,6 +19,10 @@ from agentwhere_core.what.signals import SignalRefusal
 from agentwhere_store.routing import signal_from_row
 from agentwhere_store.rows import insert_ignoring_known, json_safe
 from agentwhere_store.tables.ideas import agents, signal_refusals, signals
+from agentwhere_store.tables.trading import deployments, positions
+
+_PASSING = (Reason.RECENT_SIGNAL, Reason.ALREADY_HELD)
+"""Refusals that end by themselves, so that their posts may still make a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def live_signals(conn: Connection, now: datetime) -> dict[UUID, dict[str, dateti
 def used_posts(conn: Connection, since: datetime) -> set[UsedPost]:
     """Return the posts that signals and refusals made after ``since`` rest on, for or against.
 
-    A refusal because of a recent signal uses nothing up: its posts count again when that signal has expired.
+    A refusal because of a recent signal or an open position uses nothing up: its posts count again when that is over.
     """
     weighed = func.jsonb_array_elements(signals.c.explanation["posts"]).table_valued("value")
     in_signals = (
@@ -123,9 +128,34 @@ def used_posts(conn: Connection, since: datetime) -> set[UsedPost]:
         func.unnest(signal_refusals.c.source_post_ids, type_=Uuid),
     ).where(
         signal_refusals.c.created_at > since,
-        signal_refusals.c.reason != Reason.RECENT_SIGNAL.value,
+        signal_refusals.c.reason.not_in([reason.value for reason in _PASSING]),
     )
     return {UsedPost(*row) for row in conn.execute(in_signals.union(in_refusals))}
+
+
+def tokens_held_by_all(conn: Connection) -> dict[UUID, frozenset[str]]:
+    """Return, by agent, the tokens in which each of its active deployments has an open position."""
+    active = (
+        select(deployments.c.agent_id, func.count().label("count"))
+        .where(deployments.c.status == DeploymentStatus.ACTIVE.value)
+        .group_by(deployments.c.agent_id)
+        .subquery()
+    )
+    rows = conn.execute(
+        select(deployments.c.agent_id, positions.c.token_symbol)
+        .join(deployments, deployments.c.id == positions.c.deployment_id)
+        .join(active, active.c.agent_id == deployments.c.agent_id)
+        .where(
+            positions.c.status == PositionStatus.OPEN.value,
+            deployments.c.status == DeploymentStatus.ACTIVE.value,
+        )
+        .group_by(deployments.c.agent_id, positions.c.token_symbol, active.c["count"])
+        .having(func.count(positions.c.deployment_id.distinct()) == active.c["count"])
+    )
+    held: dict[UUID, set[str]] = {}
+    for agent_id, token in rows:
+        held.setdefault(agent_id, set()).add(token)
+    return {agent_id: frozenset(tokens) for agent_id, tokens in held.items()}
 
 
 def spent_budget(conn: Connection, batch: str) -> dict[UUID, Decimal]:

@@ -21,13 +21,17 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal,
+    literal_column,
     select,
+    union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from agentwhere_core.domain.enums import AgentStatus, SourceKind
 from agentwhere_core.domain.idea import Source
-from agentwhere_store.tables.ideas import agent_sources, agents, research_sources, x_accounts
+from agentwhere_store.tables.ideas import agent_sources, agents, posts, research_sources, x_accounts
 from agentwhere_store.tables.operations import source_scores
 
 DEFAULT_WEIGHT = Decimal("0.5")
@@ -118,6 +122,62 @@ def save_readings(conn: Connection, readings: Sequence[Reading], now: datetime) 
 def source_weights(conn: Connection) -> dict[UUID, Decimal]:
     """Return the weight of each source that has a track record; others have `DEFAULT_WEIGHT`."""
     return dict(conn.execute(select(source_scores.c.source_id, source_scores.c.weight)).all())
+
+
+def list_sources(conn: Connection) -> list[dict[str, Any]]:
+    """Return all sources with how reading them goes and what their signals came to, for people."""
+    agents_of = (
+        select(
+            func.coalesce(agent_sources.c.x_account_id, agent_sources.c.research_source_id).label(
+                "source_id"
+            ),
+            func.array_agg(aggregate_order_by(agents.c.name, agents.c.name)).label("followed_by"),
+        )
+        .join(agents, agents.c.id == agent_sources.c.agent_id)
+        .group_by(literal_column("1"))
+        .subquery()
+    )
+    posts_of = (
+        select(posts.c.source_id, func.count().label("posts"))
+        .group_by(posts.c.source_id)
+        .subquery()
+    )
+    either = union_all(
+        *(
+            select(
+                table.c.id,
+                literal(kind.value).label("kind"),
+                name.label("source"),
+                table.c.last_fetched,
+                table.c.retry_at,
+                table.c.last_error,
+            )
+            for table, kind, name in (
+                (x_accounts, SourceKind.X, x_accounts.c.handle),
+                (research_sources, SourceKind.FEED, research_sources.c.url),
+            )
+        )
+    ).subquery()
+    score = source_scores.c
+    rows = conn.execute(
+        select(
+            either,
+            agents_of.c.followed_by,
+            func.coalesce(posts_of.c.posts, 0).label("posts"),
+            func.coalesce(score.signals, 0).label("signals"),
+            func.coalesce(score.closed, 0).label("closed"),
+            score.hit_rate,
+            score.hit_rate_low,
+            score.hit_rate_high,
+            score.pnl_usd,
+            func.coalesce(score.weight, DEFAULT_WEIGHT).label("weight"),
+        )
+        .outerjoin(agents_of, agents_of.c.source_id == either.c.id)
+        .outerjoin(posts_of, posts_of.c.source_id == either.c.id)
+        .outerjoin(source_scores, score.source_id == either.c.id)
+        .order_by(either.c.kind.desc(), either.c.source)
+    )
+    return [dict(row._mapping) for row in rows]
 
 
 def _followed_accounts(now: datetime) -> Select[Any]:

@@ -10,7 +10,8 @@ import hashlib
 import re
 from calendar import timegm
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from agentwhere_core.domain.errors import (
     RefusedError,
 )
 from agentwhere_core.domain.idea import FetchedPost
-from agentwhere_core.domain.time import Clock, utc_now
+from agentwhere_core.domain.time import Clock, require_utc, utc_now
 from agentwhere_core.sources import wire
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _SERVICE: Final = "feed"
 _MAX_TEXT: Final = 50_000
+_LONGEST_PAUSE: Final = timedelta(days=1)
 _ACCEPT: Final = "application/rss+xml, application/atom+xml, application/xml;q=0.9, text/xml;q=0.8"
 _BLOCK: Final = re.compile(
     "address|article|blockquote|br|d[dt]|div|figcaption|h[1-6r]|li|[ou]l|p|pre|section|table|tr"
@@ -103,7 +105,7 @@ class FeedClient:
         reply = wire.get(self._http, _SERVICE, url, headers=headers, max_bytes=self._max_bytes)
         if reply.status == 304:
             return FeedPage((), etag, last_modified, not_modified=True, retries=reply.retries)
-        _check_status(reply)
+        _check_status(reply, self._clock())
         posts = _items(_parse(reply, url), self._clock())
         return FeedPage(
             posts,
@@ -152,7 +154,7 @@ class _Reader(HTMLParser):
             self.pieces.append(data)
 
 
-def _check_status(reply: wire.Reply) -> None:
+def _check_status(reply: wire.Reply, now: datetime) -> None:
     if reply.status in (404, 410):
         raise NotFoundError(
             _SERVICE,
@@ -160,13 +162,28 @@ def _check_status(reply: wire.Reply) -> None:
         )
     if reply.status == 429:
         raise RateLimitedError(
-            _SERVICE, f"{reply.url} asks for fewer requests; the next run tries again"
+            _SERVICE,
+            f"{reply.url} asks for fewer requests; the first run after its pause tries again",
+            _retry_at(reply, now),
         )
     if reply.status != 200:
         raise RefusedError(
             _SERVICE,
             f"{reply.url} answered HTTP {reply.status}; check the address and whether it needs a login",
         )
+
+
+def _retry_at(reply: wire.Reply, now: datetime) -> datetime:
+    """Read ``Retry-After``, which holds seconds or a date (RFC 9110, 10.2.3); a day at most is believed."""
+    value = reply.headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        told = now + timedelta(seconds=min(int(value), 10**6))
+    else:
+        try:
+            told = require_utc(parsedate_to_datetime(value), "Retry-After")
+        except ValueError:
+            told = now
+    return max(now, min(told, now + _LONGEST_PAUSE))
 
 
 def _parse(reply: wire.Reply, url: str) -> Any:

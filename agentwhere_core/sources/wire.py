@@ -6,6 +6,7 @@ tried again a few times, with growing pauses. Refusals are not.
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import httpx
 
 ATTEMPTS: Final = 3
+LONGEST_READ_S: Final = 30.0
+"""A body that takes longer is given up: timeouts alone let a server send a byte every few seconds for ever."""
+
 _PATIENCE_S: Final = 45.0
 
 
@@ -141,8 +145,14 @@ def _request(
 
 def _read(reply: httpx.Response, service: str, max_bytes: int) -> bytes:
     body = bytearray()
+    deadline = time.monotonic() + LONGEST_READ_S
     for chunk in reply.iter_bytes():
         body += chunk
+        if time.monotonic() > deadline:
+            raise TimedOutError(
+                service,
+                f"{_shown(reply.url)} was still sending after {LONGEST_READ_S:.0f} s; the next run tries again",
+            )
         if len(body) > max_bytes:
             raise MalformedReplyError(
                 service,

@@ -2,26 +2,28 @@
 
 For each token:
 
-1. Posts outside the window, and tokens that still have an unexpired signal, are set aside.
-2. Within one source and side, only the strongest post counts: repeating oneself adds nothing.
-3. Independent sources that agree reinforce each other: ``1 − ∏(1 − score)``, which stays below 1.
-4. Sources that disagree net out: the stronger side remains with the difference of both scores, and its confidence
+1. Posts outside the window, tokens that still have an unexpired signal, and tokens that every active deployment holds
+   already are set aside.
+2. Within one voice and side, only the strongest post counts: repeating oneself adds nothing. A voice is a source;
+   whoever repeats another's text speaks with that source's voice.
+3. Voices that agree reinforce each other: ``1 − ∏(1 − score)``, which stays below 1.
+4. Voices that disagree net out: the stronger side remains with the difference of both scores, and its confidence
    shrinks by the same share. Equal sides cancel, and no signal is made.
-5. The score becomes a size, and all sizes of the batch are scaled into the agent's budget.
+5. The score becomes a size. Above the corroboration threshold at least two voices must agree; a lone one is held there.
+6. All sizes of the batch are scaled into the agent's budget.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from agentwhere_core.domain.enums import Side
 from agentwhere_core.domain.idea import Agent, ScoredMention, Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import MarketContext
@@ -34,6 +36,10 @@ from agentwhere_core.what.sizing import (
     fund_percentage,
     scale_to_budget,
 )
+from agentwhere_core.what.weighing import View, weigh
+
+CORROBORATION_PCT = Decimal(10)
+VOICES_NEEDED = 2
 
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
@@ -51,6 +57,8 @@ class SizingRules:
         Largest share of funds for one signal, and for all signals of a batch, in percent.
     curvature
         The sizing formula's k.
+    corroboration_pct
+        Largest share of funds, in percent, that one voice alone can cause.
     window, ttl
         How old a post may be, and for how long its signal may be acted on.
     """
@@ -58,6 +66,7 @@ class SizingRules:
     cap_pct: Decimal = CAP_PCT
     budget_pct: Decimal = BUDGET_PCT
     curvature: Decimal = CURVATURE
+    corroboration_pct: Decimal = CORROBORATION_PCT
     window: timedelta = timedelta(hours=24)
     ttl: timedelta = timedelta(hours=6)
 
@@ -81,17 +90,12 @@ class SignalPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """What the sources together think of a token."""
+class _Size:
+    """A share of funds, in percent, as it went through the limits."""
 
-    token: str
-    side: Side
-    score: Decimal
-    confidence: Decimal
-    for_it: tuple[ScoredMention, ...]
-    against_it: tuple[ScoredMention, ...]
-    score_for: Decimal
-    score_against: Decimal
+    by_score: Decimal
+    corroborated: Decimal
+    granted: Decimal
 
 
 def build_signals(
@@ -103,6 +107,7 @@ def build_signals(
     *,
     settings: SizingRules,
     contexts: Mapping[str, MarketContext] = _NO_CONTEXTS,
+    held: Collection[str] = frozenset(),
     make_id: Callable[[], UUID] = new_id,
 ) -> SignalPlan:
     """Return the signals of one agent's batch, and what was refused.
@@ -119,20 +124,27 @@ def build_signals(
         Name of the batch; an agent makes one signal per token and batch.
     contexts
         The market's state by token, kept with the signal; the factor itself comes with each mention.
+    held
+        Tokens in which every active deployment of the agent has an open position.
     make_id
         Source of the signals' ids.
     """
     refusals: list[SignalRefusal] = []
-    views = _views(mentions, recent, now, now - settings.window, refusals)
-    wanted = [fund_percentage(view.score, settings.cap_pct, settings.curvature) for view in views]
-    granted = scale_to_budget(wanted, settings.budget_pct)
+    earliest = now - settings.window
+    views = _views(mentions, recent, held, now=now, earliest=earliest, refusals=refusals)
+    sizes = _sizes(views, settings)
     signals: list[Signal] = []
-    for view, want, size in zip(views, wanted, granted, strict=True):
-        if size == 0:
-            detail = f"score {view.score} gives {size} % of the funds"
+    for view, size in zip(views, sizes, strict=True):
+        if size.corroborated < size.by_score:
+            detail = (
+                f"one voice alone: {size.by_score} % held at {size.corroborated} % of the funds"
+            )
+            refusals.append(_refusal(view.token, Reason.UNCORROBORATED, detail, view.for_it))
+        if size.granted == 0:
+            detail = f"score {view.score} gives {size.granted} % of the funds"
             refusals.append(_refusal(view.token, Reason.SIZE_ROUNDS_TO_ZERO, detail, view.for_it))
             continue
-        explanation = _explanation(view, want, size, settings, contexts.get(view.token))
+        explanation = _explanation(view, size, settings, contexts.get(view.token))
         signals.append(
             Signal(
                 id=make_id(),
@@ -141,7 +153,7 @@ def build_signals(
                 token=view.token,
                 side=view.side,
                 venue=agent.venue,
-                fund_percentage=size,
+                fund_percentage=size.granted,
                 confidence=view.confidence,
                 leverage=agent.leverage,
                 stop_loss_pct=agent.stop_loss_pct,
@@ -151,12 +163,22 @@ def build_signals(
                 max_holding_h=agent.max_holding_h,
                 created_at=now,
                 expires_at=now + settings.ttl,
-                reasoning=_reasoning(view, size),
+                reasoning=_reasoning(view, size.granted),
                 source_post_ids=_post_ids(view.for_it),
                 explanation=explanation,
             )
         )
     return SignalPlan(tuple(signals), tuple(refusals))
+
+
+def _sizes(views: Sequence[View], settings: SizingRules) -> list[_Size]:
+    by_score = [fund_percentage(view.score, settings.cap_pct, settings.curvature) for view in views]
+    corroborated = [
+        size if view.voices >= VOICES_NEEDED else min(size, settings.corroboration_pct)
+        for view, size in zip(views, by_score, strict=True)
+    ]
+    granted = scale_to_budget(corroborated, settings.budget_pct)
+    return [_Size(*each) for each in zip(by_score, corroborated, granted, strict=True)]
 
 
 def _by_token(mentions: Iterable[ScoredMention]) -> dict[str, list[ScoredMention]]:
@@ -171,12 +193,14 @@ def _by_token(mentions: Iterable[ScoredMention]) -> dict[str, list[ScoredMention
 def _views(
     mentions: Sequence[ScoredMention],
     recent: Mapping[str, datetime],
+    held: Collection[str],
+    *,
     now: datetime,
     earliest: datetime,
     refusals: list[SignalRefusal],
-) -> list[_View]:
+) -> list[View]:
     """Return what is left to act on, by token; add what was set aside to ``refusals``."""
-    views: list[_View] = []
+    views: list[View] = []
     for token, its_mentions in sorted(_by_token(mentions).items()):
         timely = _timely(token, its_mentions, earliest, refusals)
         if not timely:
@@ -186,7 +210,11 @@ def _views(
             detail = f"the last signal on {token} expires at {expires_at.isoformat()}"
             refusals.append(_refusal(token, Reason.RECENT_SIGNAL, detail, timely))
             continue
-        view = _weigh(token, timely)
+        if token in held:
+            detail = f"every active deployment holds {token} already"
+            refusals.append(_refusal(token, Reason.ALREADY_HELD, detail, timely))
+            continue
+        view = weigh(token, timely)
         if view is None:
             detail = "posts for both sides are equally strong"
             refusals.append(_refusal(token, Reason.CONFLICTING_POSTS, detail, timely))
@@ -208,42 +236,7 @@ def _timely(
     return [mention for mention in mentions if mention.published_at >= earliest]
 
 
-def _weigh(token: str, mentions: Sequence[ScoredMention]) -> _View | None:
-    """Return the side that remains after netting, or None if both are equally strong."""
-    longs = tuple(mention for mention in mentions if mention.side is Side.LONG)
-    shorts = tuple(mention for mention in mentions if mention.side is Side.SHORT)
-    long_score, short_score = _combined(longs), _combined(shorts)
-    if longs and shorts and long_score == short_score:
-        return None
-    side = Side.LONG if not shorts or long_score > short_score else Side.SHORT
-    for_it, against_it = (longs, shorts) if side is Side.LONG else (shorts, longs)
-    score_for, score_against = max(long_score, short_score), min(long_score, short_score)
-    remaining = (score_for - score_against) / score_for if score_for else _ONE
-    confidence = max(mention.confidence for mention in for_it) * remaining
-    return _View(
-        token=token,
-        side=side,
-        score=score_for - score_against,
-        confidence=confidence.quantize(_PLACES, ROUND_DOWN),
-        for_it=for_it,
-        against_it=against_it,
-        score_for=score_for,
-        score_against=score_against,
-    )
-
-
-def _combined(mentions: Sequence[ScoredMention]) -> Decimal:
-    strongest: dict[UUID, Decimal] = {}
-    for mention in mentions:
-        known = strongest.get(mention.source_id, _ZERO)
-        strongest[mention.source_id] = max(known, mention.score)
-    doubt = _ONE
-    for score in sorted(strongest.values()):
-        doubt *= _ONE - score
-    return (_ONE - doubt).quantize(_PLACES, ROUND_DOWN)
-
-
-def _reasoning(view: _View, size: Decimal) -> str:
+def _reasoning(view: View, size: Decimal) -> str:
     sources = len({mention.source_id for mention in view.for_it})
     text = (
         f"{view.side} {view.token}: {_counted(len(_post_ids(view.for_it)), 'post')} of "
@@ -258,9 +251,8 @@ def _reasoning(view: _View, size: Decimal) -> str:
 
 
 def _explanation(
-    view: _View,
-    wanted: Decimal,
-    granted: Decimal,
+    view: View,
+    size: _Size,
     settings: SizingRules,
     context: MarketContext | None,
 ) -> dict[str, Any]:
@@ -271,13 +263,16 @@ def _explanation(
         "score": str(view.score),
         "score_for": str(view.score_for),
         "score_against": str(view.score_against),
+        "voices": view.voices,
         "netted": Reason.CONFLICTING_POSTS.value if view.against_it else None,
         "size": {
             "cap_pct": str(settings.cap_pct),
             "curvature": str(settings.curvature),
             "budget_pct": str(settings.budget_pct),
-            "before_budget_pct": str(wanted),
-            "fund_percentage": str(granted),
+            "by_score_pct": str(size.by_score),
+            "corroboration_pct": str(settings.corroboration_pct),
+            "before_budget_pct": str(size.corroborated),
+            "fund_percentage": str(size.granted),
         },
         "context": None
         if context is None

@@ -247,3 +247,115 @@ def test_the_factor_stays_above_zero_and_at_most_one(
         CALM, volume_24h_usd=volume, spread_bps=spread, volatility_24h=volatility, change_24h=None
     )
     assert 0 < context_factor(context) <= 1
+
+
+# Corroboration, copies and open positions
+
+
+def sure(post: int, *, source: int = 1, text: str = "", token: str = "BTC") -> ScoredMention:
+    """Return a mention of a source with a long record, sure of itself."""
+    strong = mention(post, source=source, confidence="0.95", token=token)
+    return replace(strong, source_weight=Decimal("0.95"), content_hash=text or f"text {post}")
+
+
+def test_one_voice_alone_is_held_at_the_corroboration_threshold_and_the_reason_is_kept() -> None:
+    plan = build(sure(1))
+    (signal,) = plan.signals
+    assert signal.fund_percentage == RULES.corroboration_pct
+    assert Decimal(signal.explanation["size"]["by_score_pct"]) > RULES.corroboration_pct
+    assert [(each.reason, each.post_ids) for each in plan.refusals] == [
+        (Reason.UNCORROBORATED, (UUID(int=1),))
+    ]
+
+
+def test_a_second_source_lifts_the_threshold() -> None:
+    (signal,) = build(sure(1), sure(2, source=2)).signals
+    assert signal.fund_percentage > RULES.corroboration_pct
+    assert signal.explanation["voices"] == 2
+
+
+def test_a_second_post_of_the_same_source_does_not() -> None:
+    (signal,) = build(sure(1), sure(2)).signals
+    assert signal.fund_percentage == RULES.corroboration_pct
+
+
+def test_a_source_that_copies_another_word_for_word_is_no_second_voice() -> None:
+    (copied,) = build(sure(1, text="same"), sure(2, source=2, text="same")).signals
+    assert copied.explanation["voices"] == 1
+    assert copied.fund_percentage == RULES.corroboration_pct
+    (own,) = build(
+        sure(1, text="same"), sure(2, source=2, text="same"), sure(3, source=2, text="its own")
+    ).signals
+    assert own.explanation["voices"] == 2
+
+
+def test_small_sizes_need_no_second_voice() -> None:
+    plan = build(mention(1))
+    assert plan.refusals == ()
+    assert plan.signals[0].fund_percentage < RULES.corroboration_pct
+
+
+def test_a_token_that_every_deployment_holds_makes_no_signal() -> None:
+    plan = build_signals(
+        AGENT,
+        [mention(1), mention(2, token="ETH")],
+        {},
+        NOW,
+        "b1",
+        settings=RULES,
+        held={"BTC"},
+        make_id=counter(),
+    )
+    assert [signal.token for signal in plan.signals] == ["ETH"]
+    assert [(each.token, each.reason) for each in plan.refusals] == [("BTC", Reason.ALREADY_HELD)]
+
+
+anybody = st.builds(
+    lambda made, weight, text: replace(made, source_weight=weight, content_hash=text),
+    mentions,
+    st.decimals("0.05", 1, places=2),
+    st.sampled_from(["", "a", "b", "c"]),
+)
+rules = st.builds(
+    SizingRules,
+    cap_pct=st.decimals("0.1", 25, places=2),
+    budget_pct=st.decimals("0.1", 100, places=2),
+    curvature=st.decimals("0.1", 20, places=1),
+    corroboration_pct=st.decimals("0.1", 25, places=2),
+)
+
+
+def planned(batch: list[ScoredMention], limits: SizingRules) -> SignalPlan:
+    return build_signals(AGENT, batch, {}, NOW, "b1", settings=limits, make_id=counter())
+
+
+@given(st.data(), st.lists(anybody, max_size=25), rules)
+def test_sizes_are_decimals_within_every_limit_whatever_the_order(
+    data: st.DataObject, batch: list[ScoredMention], limits: SizingRules
+) -> None:
+    plan = planned(batch, limits)
+    sizes = {signal.token: signal.fund_percentage for signal in plan.signals}
+    assert all(type(size) is Decimal for size in sizes.values())
+    assert all(0 < size <= limits.cap_pct for size in sizes.values())
+    assert sum(sizes.values()) <= limits.budget_pct
+    for signal in plan.signals:
+        if signal.explanation["voices"] == 1:
+            assert signal.fund_percentage <= limits.corroboration_pct
+    shuffled = planned(data.draw(st.permutations(batch)), limits)
+    assert {signal.token: signal.fund_percentage for signal in shuffled.signals} == sizes
+
+
+@given(
+    st.decimals("0.05", 1, places=3),
+    st.decimals("0.05", 1, places=3),
+    st.decimals("0.05", 1, places=2),
+    rules,
+)
+def test_more_confidence_never_makes_a_lone_signal_smaller(
+    one: Decimal, other: Decimal, weight: Decimal, limits: SizingRules
+) -> None:
+    sizes = []
+    for confidence in sorted((one, other)):
+        lone = replace(mention(1, confidence=str(confidence)), source_weight=weight)
+        sizes.append(sum(signal.fund_percentage for signal in planned([lone], limits).signals))
+    assert sizes[0] <= sizes[1]
