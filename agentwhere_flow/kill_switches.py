@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agentwhere_core.domain.enums import KillScope, Venue
-from agentwhere_core.domain.errors import AgentWhereError, ConfigurationError
+from agentwhere_core.domain.errors import AgentWhereError, ConfigurationError, NoSuchThingError
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_flow.naming import find_deployment, only_one
 from agentwhere_flow.positions import monitor_positions
@@ -131,7 +131,7 @@ def _target(conn: Connection, scope: KillScope, text: str) -> str:
         return ""
     if scope is KillScope.VENUE:
         if text.upper() not in set(Venue) - {Venue.MULTI}:
-            raise ConfigurationError(f"there is no venue {text!r}")
+            raise NoSuchThingError(f"there is no venue {text!r}")
         return text.upper()
     if scope is KillScope.AGENT:
         named = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
 from agentwhere_store import agents as agent_store
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def only_one(named: dict[str, set[str]], text: str, what: str) -> str:
     wanted = str(UUID(text)) if _is_id(text) else text
     found = [id_ for id_, names in named.items() if wanted in names]
     if not found:
-        raise ConfigurationError(f"there is no {what} {text!r}: see `agentwhere agents list`")
+        raise NoSuchThingError(f"there is no {what} {text!r}: see `agentwhere agents list`")
     if len(found) > 1:
         raise ConfigurationError(
             f"several {what}s are called {text!r}: say AGENT/DEPLOYMENT, or the id"

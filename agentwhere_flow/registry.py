@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
 from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
@@ -187,6 +188,35 @@ def create_deployment(
     with system.engine.begin() as conn:
         store.create_deployment(conn, deployment, now)
     return deployment
+
+
+def set_agent_status(system: System, now: datetime, agent_id: UUID, status: AgentStatus) -> None:
+    """Activate or pause an agent; what it has open stays looked after.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is no such agent.
+    """
+    with system.engine.begin() as conn:
+        if store.agent_by_id(conn, agent_id) is None:
+            raise NoSuchThingError(f"there is no agent {agent_id}: see `agentwhere agents list`")
+        store.set_agent_status(conn, agent_id, status, now)
+
+
+def agent_name(system: System, agent_id: UUID) -> str:
+    """Return the name of an agent.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is no such agent.
+    """
+    with system.engine.connect() as conn:
+        found = store.agent_by_id(conn, agent_id)
+    if found is None:
+        raise NoSuchThingError(f"there is no agent {agent_id}: see `agentwhere agents list`")
+    return found.name
 
 
 def policy_of(system: System, deployment: str) -> tuple[Deployment, int]:

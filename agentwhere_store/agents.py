@@ -196,6 +196,25 @@ def list_agents(conn: Connection) -> list[ListedAgent]:
     ]
 
 
+def followed_sources(conn: Connection, agent_id: UUID) -> FollowedSources:
+    """Return what one agent reads."""
+    handles = (
+        select(x_accounts.c.handle)
+        .join(agent_sources, agent_sources.c.x_account_id == x_accounts.c.id)
+        .where(agent_sources.c.agent_id == agent_id)
+        .order_by(x_accounts.c.handle)
+    )
+    urls = (
+        select(research_sources.c.url)
+        .join(agent_sources, agent_sources.c.research_source_id == research_sources.c.id)
+        .where(agent_sources.c.agent_id == agent_id)
+        .order_by(research_sources.c.url)
+    )
+    return FollowedSources(
+        tuple(conn.execute(handles).scalars()), tuple(conn.execute(urls).scalars())
+    )
+
+
 def find_agent(conn: Connection, name: str) -> Agent | None:
     """Return the agent called ``name``, or None."""
     row = conn.execute(select(agents).where(agents.c.name == name)).one_or_none()

@@ -20,7 +20,16 @@ from agentwhere_app.api.limiting import RateLimits
 from agentwhere_app.api.metrics import Meter
 from agentwhere_app.api.openapi import describe
 from agentwhere_app.api.pages import Pages
-from agentwhere_app.api.routes import events, monitoring, process, venue_routing
+from agentwhere_app.api.routes import (
+    events,
+    marketplace,
+    monitoring,
+    operations,
+    process,
+    registry,
+    trading,
+    venue_routing,
+)
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -73,7 +82,17 @@ def create_app(system: System) -> FastAPI:
         openapi_url="/openapi.json",
     )
     problems.install(app)
-    for module in (process, monitoring, venue_routing, events, arena):
+    for module in (
+        process,
+        monitoring,
+        venue_routing,
+        marketplace,
+        registry,
+        trading,
+        operations,
+        arena,
+        events,
+    ):
         app.include_router(module.router)
     app.mount("/", Pages())
     describe(app)

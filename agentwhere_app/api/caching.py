@@ -13,7 +13,10 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import structlog
 from fastapi import Request
@@ -154,8 +157,19 @@ def as_json(content: Any) -> bytes:
         If it holds a number that JSON has not: such a figure must not leave as text that no client can read.
     """
     return json.dumps(
-        content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str
+        content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
     ).encode()
+
+
+def _plain(value: Any) -> str:
+    """Return a decimal without an exponent, a time in ISO 8601, an id as text."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def answer_once(request: Request, content: Any, *, cache: str = "private, no-cache") -> Response:

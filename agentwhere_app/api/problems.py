@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -123,6 +123,8 @@ def status_of(error: Exception) -> int:
 
 async def _database(request: Request, error: Exception) -> Response:
     """Answer while the database does not: it may be restarting, or not be set up yet."""
+    if isinstance(error, DataError):
+        return problem(422, "the request holds a character or a number that cannot be stored")
     if isinstance(error, ProgrammingError):
         kind = type(error.orig).__name__
         if kind not in {"UndefinedTable", "UndefinedColumn", "InvalidSchemaName"}:

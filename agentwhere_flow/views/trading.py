@@ -1,0 +1,183 @@
+"""What subscribers' money does: deployments, signals, orders, positions and the decisions between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from agentwhere_core.domain.enums import OrderState, PositionStatus
+from agentwhere_core.domain.errors import NoSuchThingError
+from agentwhere_core.how.schema import policy_to_json
+from agentwhere_flow.views.marketplace import Page
+from agentwhere_store import agents as agent_store
+from agentwhere_store import pages
+from agentwhere_store import routing_history as history
+from agentwhere_store.pages import Filters
+from agentwhere_store.routing_history import HistoryFilter
+
+if TYPE_CHECKING:
+    from agentwhere_flow.system import System
+
+_ALIVE = {
+    OrderState.PLANNED.value,
+    OrderState.SENDING.value,
+    OrderState.ACKED.value,
+    OrderState.PARTIAL.value,
+    OrderState.UNKNOWN.value,
+}
+_RESTING = {OrderState.ACKED.value, OrderState.PARTIAL.value}
+
+
+def list_deployments(system: System, agent_id: UUID | None = None) -> list[dict[str, Any]]:
+    """Return deployments with policy, accounts and what they hold, newest first."""
+    return _deployments(system, agent_id, None)
+
+
+def read_deployment(system: System, deployment_id: UUID) -> dict[str, Any]:
+    """Return one deployment.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is none of this id.
+    """
+    found = _deployments(system, None, deployment_id)
+    if not found:
+        raise NoSuchThingError(f"there is no deployment {deployment_id}: see GET /api/deployments")
+    return found[0]
+
+
+def list_signals(system: System, wanted: Filters, before: UUID | None, limit: int) -> Page:
+    """Return signals, newest first."""
+    return _page(system, limit, lambda conn, n: pages.signal_page(conn, wanted, before, n))
+
+
+def read_signal(system: System, signal_id: UUID) -> dict[str, Any]:
+    """Return a signal with its explanation and what became of it.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is none of this id.
+    """
+    return _story(system, signal_id, pages.signal_story, "signal")
+
+
+def list_orders(system: System, wanted: Filters, before: UUID | None, limit: int) -> Page:
+    """Return orders, newest first."""
+    return _page(system, limit, lambda conn, n: pages.order_page(conn, wanted, before, n))
+
+
+def read_order(system: System, order_id: UUID) -> dict[str, Any]:
+    """Return an order with every move that it made.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is none of this id.
+    """
+    return _story(system, order_id, pages.order_story, "order")
+
+
+def list_positions(system: System, wanted: Filters, before: UUID | None, limit: int) -> Page:
+    """Return positions with the state of their protection, newest first."""
+    found = _page(system, limit, lambda conn, n: pages.position_page(conn, wanted, before, n))
+    return Page([_protected(row) for row in found.items], found.next)
+
+
+def read_position(system: System, position_id: UUID) -> dict[str, Any]:
+    """Return a position with the state of its protection and everything that happened to it.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is none of this id.
+    """
+    return _protected(_story(system, position_id, pages.position_story, "position"))
+
+
+def list_decisions(system: System, wanted: HistoryFilter, limit: int) -> Page:
+    """Return routing decisions, newest first."""
+    return _page(system, limit, lambda conn, n: history.decisions(conn, wanted, n))
+
+
+def read_decision(system: System, decision_id: UUID) -> dict[str, Any]:
+    """Return a routing decision with everything that it was made from.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is none of this id.
+    """
+    return _story(system, decision_id, history.decision, "routing decision")
+
+
+def _deployments(
+    system: System, agent_id: UUID | None, deployment_id: UUID | None
+) -> list[dict[str, Any]]:
+    with system.engine.connect() as conn:
+        rows = pages.deployment_rows(conn, agent_id, deployment_id)
+        accounts = pages.account_rows(conn, [row["id"] for row in rows])
+        agent_ids = {row["agent_id"] for row in rows}
+        policies = {d.id: d.policy for d in agent_store.deployments(conn, agent_ids)}
+    return [
+        {
+            **row,
+            "policy": policy_to_json(policies[row["id"]]),
+            "accounts": [
+                {name: value for name, value in account.items() if name != "deployment_id"}
+                for account in accounts
+                if account["deployment_id"] == row["id"]
+            ],
+        }
+        for row in rows
+    ]
+
+
+def _protected(row: dict[str, Any]) -> dict[str, Any]:
+    """Say of each protective price whether an order at the venue stands behind it.
+
+    ``AT_VENUE``: it rests there. ``ON_ITS_WAY``: it was sent, or its outcome is unknown. ``BY_US``: no order, so that
+    the position monitor watches the price. ``NONE``: the position has no such price.
+    """
+    guards = row.pop("guards") or []
+    is_open = row["status"] == PositionStatus.OPEN.value
+    told = {}
+    for name, price in (
+        ("stop_loss", row["stop_loss_price"]),
+        ("take_profit", row["take_profit_price"]),
+    ):
+        states = [g["state"] for g in guards if g["purpose"] == name.upper() and is_open]
+        alive = next((state for state in states if state in _ALIVE), None)
+        if price is None and alive is None:
+            told[name] = "NONE"
+        elif alive is None:
+            told[name] = "BY_US"
+        else:
+            told[name] = "AT_VENUE" if alive in _RESTING else "ON_ITS_WAY"
+    return {**row, "protection": told}
+
+
+def _page(
+    system: System, limit: int, read: Callable[[Connection, int], list[dict[str, Any]]]
+) -> Page:
+    """Return a page of what ``read`` gives, with the id of its last item where there is more."""
+    with system.engine.connect() as conn:
+        rows = read(conn, limit + 1)
+    return Page(rows[:limit], str(rows[limit - 1]["id"]) if len(rows) > limit else None)
+
+
+def _story(
+    system: System,
+    thing_id: UUID,
+    read: Callable[[Connection, UUID], dict[str, Any] | None],
+    what: str,
+) -> dict[str, Any]:
+    with system.engine.connect() as conn:
+        found = read(conn, thing_id)
+    if found is None:
+        raise NoSuchThingError(f"there is no {what} {thing_id}")
+    return found
