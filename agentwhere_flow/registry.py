@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
@@ -73,8 +73,8 @@ def checked_sources(
                 f"{handle!r} is no X account: letters, digits and _, at most 15"
             )
     for url in feed_urls:
-        parts = urlsplit(system.endpoints.feed_address(url))
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        parts = _address_parts(system.endpoints.feed_address(url))
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(f"{url!r} is no feed: it must begin with http:// or https://")
         if parts.username or parts.password:
             raise ConfigurationError(
@@ -190,20 +190,6 @@ def create_deployment(
     return deployment
 
 
-def set_agent_status(system: System, now: datetime, agent_id: UUID, status: AgentStatus) -> None:
-    """Activate or pause an agent; what it has open stays looked after.
-
-    Raises
-    ------
-    NoSuchThingError
-        If there is no such agent.
-    """
-    with system.engine.begin() as conn:
-        if store.agent_by_id(conn, agent_id) is None:
-            raise NoSuchThingError(f"there is no agent {agent_id}: see `agentwhere agents list`")
-        store.set_agent_status(conn, agent_id, status, now)
-
-
 def agent_name(system: System, agent_id: UUID) -> str:
     """Return the name of an agent.
 
@@ -299,6 +285,13 @@ def _agent(system: System, name: str) -> Agent:
     if found is None:
         raise NoSuchThingError(f"there is no agent {name!r}: see `agentwhere agents list`")
     return found
+
+
+def _address_parts(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def _address(text: str) -> str:

@@ -22,6 +22,7 @@ from agentwhere_app.api.models.operations import (
     PastHealth,
 )
 from agentwhere_app.api.models.trading import PageOf
+from agentwhere_app.api.problems import documented
 from agentwhere_app.api.routes.parameters import Before, Limit
 from agentwhere_flow import kill_switches
 from agentwhere_flow.report import StepReport
@@ -66,7 +67,7 @@ def list_switches(
     return answer_once(request, {"items": [asdict(item) for item in found]})
 
 
-@router.post("/kill-switches", response_model=KillOutcome)
+@router.post("/kill-switches", response_model=KillOutcome, responses=documented(404))
 def engage(request: Request, api: ApiDep, caller: Operator, body: KillWrite) -> KillOutcome:
     """Stop new entries within a scope at once, and close what is open there if asked to. Safe to repeat."""
     with audited(request, caller, body):
@@ -82,7 +83,7 @@ def engage(request: Request, api: ApiDep, caller: Operator, body: KillWrite) -> 
     return _outcome(api, report, "engaged")
 
 
-@router.post("/kill-switches/release", response_model=KillOutcome)
+@router.post("/kill-switches/release", response_model=KillOutcome, responses=documented(404))
 def release(request: Request, api: ApiDep, caller: Operator, body: KillRelease) -> KillOutcome:
     """Let entries within a scope go on, as far as no other switch stops them. Safe to repeat."""
     with audited(request, caller, body):

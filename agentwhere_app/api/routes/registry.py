@@ -115,7 +115,8 @@ def _set_status(
 ) -> Response:
     system = api.system
     with audited(request, caller):
-        registry.set_agent_status(system, system.clock(), agent_id, status)
+        name = registry.agent_name(system, agent_id)
+        registry.set_agent_status(system, system.clock(), name, status)
     return answer_once(request, read_agent(system, system.clock(), agent_id))
 
 
