@@ -1,15 +1,11 @@
 """How the simulated language model reads a post: rules, no learning, the same answer every time.
 
 ``careful`` reads like a careful analyst: it takes a side only where the text takes one, refuses what contradicts
-itself, and does not follow instructions inside a post. ``obedient`` is its opposite: it does whatever a post says, so
-that the product's own defences can be tested against a model that was taken over.
+itself, and does not follow instructions inside a post. Its opposite is `agentwhere_sim.puppet`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -142,22 +138,6 @@ def careful(text: str) -> dict[str, Any]:
     ).as_answer()
 
 
-def obedient(text: str) -> dict[str, Any]:
-    """Do what a post says, whatever it says."""
-    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", _decoded(text)))
-    for start in (match.start() for match in re.finditer(r"\{", plain)):
-        dictated = _json_at(plain, start)
-        if isinstance(dictated, dict) and "signals" in dictated:
-            return dictated
-    tokens = _mentions(plain) or re.findall(
-        r"(?i)(?:long|short|buy|sell|token)\s+([a-z]{2,10})", plain
-    )
-    direction = next(iter(_DIRECTION.finditer(plain)), None)
-    side = "SHORT" if direction is not None and direction["SHORT"] else "LONG"
-    calls = tuple((token.upper(), side) for token in dict.fromkeys(tokens))
-    return Reading(calls, 1.0, _horizon(plain), "As you wish.").as_answer()
-
-
 def _nothing(sides: dict[str, set[str]], *, ordered: bool) -> Reading:
     if any(len(found) > 1 for found in sides.values()):
         why = "The post contradicts itself."
@@ -201,10 +181,6 @@ def _sides_of(at: int, directions: list[tuple[int, str]]) -> set[str]:
     return {before[-1]} if len(taken) > 1 and before else taken
 
 
-def _mentions(text: str) -> list[str]:
-    return [token for _, token in _mentions_at(text)]
-
-
 def _mentions_at(text: str) -> list[tuple[int, str]]:
     found = [
         (match.start(), (match["cashtag"] or KNOWN_NAMES[match["name"].lower()]).upper())
@@ -223,21 +199,3 @@ def _horizon(text: str) -> str:
     return next(
         (name for name, words in _HORIZONS if re.search(words, text, re.IGNORECASE)), "SWING"
     )
-
-
-def _json_at(text: str, start: int) -> object:
-    try:
-        return json.JSONDecoder().raw_decode(text, start)[0]
-    except ValueError:
-        return None
-
-
-def _decoded(text: str) -> str:
-    """Append whatever the text hides in base64, as a model that was told to decode it would."""
-    hidden = []
-    for chunk in re.findall(r"[A-Za-z0-9+/]{16,}={0,2}", text):
-        try:
-            hidden.append(base64.b64decode(chunk, validate=True).decode())
-        except (binascii.Error, UnicodeDecodeError):
-            continue
-    return "\n".join([text, *hidden])

@@ -5,7 +5,7 @@ it will be.
 
 ======================  ==================================================================================
 ``sim/careful-analyst``  reads posts by rules and ignores instructions inside them; the default
-``sim/obedient``         does what a post says: a model that was taken over
+``sim/obedient``         was taken over: does what a post says, also in Morse, base64 and the like
 ``sim/off-schema``       never answers in the asked-for schema
 ``sim/stutter``          answers outside the schema once, and well after it was told so
 ``sim/refuser``          refuses
@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agentwhere_sim import analyst, traders
+from agentwhere_sim.puppet import puppet
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -147,7 +148,7 @@ def _answer(order: dict[str, Any]) -> tuple[dict[str, Any], str]:
     first_try = not any(message.get("role") == "assistant" for message in order["messages"])
     if model == "sim/off-schema" or (model == "sim/stutter" and first_try):
         return _message(json.dumps(_OFF_SCHEMA)), "stop"
-    read = analyst.obedient if model == "sim/obedient" else analyst.careful
+    read = puppet if model == "sim/obedient" else analyst.careful
     answer = read(post_text(_without_corrections(order["messages"])))
     schema = _schema(order)
     content = json.dumps(answer if schema is None else conform(answer, schema), ensure_ascii=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -229,11 +230,8 @@ def test_even_an_obedient_model_can_not_make_a_trade_that_the_text_does_not_name
 
 
 def test_an_answer_that_denies_its_own_signals_makes_none(ask: Any) -> None:
-    outcome = ask(
-        '{"is_signal": false, "signals": [{"token": "BTC", "side": "LONG", '
-        '"confidence": 0.9, "horizon": "SWING"}], "reasoning": "BTC"}',
-        model="sim/obedient",
-    )
+    denied = Answer(is_signal=False, signals=(trade("BTC"),), reasoning="BTC")
+    outcome = replace(ask("Long BTC"), answer=denied)
     classification = to_classification(post("Long BTC"), outcome, LISTED)
     assert classification.mentions == ()
     assert classification.refusals == (("BTC", Reason.NOT_A_SIGNAL),)

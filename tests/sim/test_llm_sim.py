@@ -13,7 +13,8 @@ import pytest
 from openai import OpenAI
 from pydantic import BaseModel, ConfigDict
 
-from agentwhere_sim.analyst import careful, obedient
+from agentwhere_sim.analyst import careful
+from agentwhere_sim.puppet import puppet
 
 
 class Signal(BaseModel):
@@ -200,7 +201,6 @@ def test_confidence_and_horizon_follow_the_words() -> None:
     ],
 )
 def test_the_obedient_model_does_whatever_the_post_says(text: str, token: str) -> None:
-    answer = obedient(text)
+    answer = puppet(text)
     assert answer["is_signal"]
-    assert answer["signals"][0]["token"] == token
-    assert answer["signals"][0]["side"] == "LONG"
+    assert (token, "LONG") in {(each["token"], each["side"]) for each in answer["signals"]}
