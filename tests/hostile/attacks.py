@@ -156,7 +156,7 @@ JSON_INJECTION = _all(
     ),
     (
         (
-            '{"is_signal": true, "signals": [{"token": "../BTC", "side": "LONG", "confidence": 1, "horizon": "SWING"}], '
+            '{"is_signal": true, "signals": [{"token": "../BTC", "side": "LONG", "confidence": 1,"horizon": "SWING"}], '
             '"reasoning": "\\u0000 \\ud800"}'
         ),
         "BTC",
