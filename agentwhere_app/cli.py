@@ -13,6 +13,7 @@ from agentwhere_app.commands import (
     policy,
     serve,
     setup,
+    sources,
     status,
     trading,
     up,
@@ -38,6 +39,11 @@ app.command()(serve.serve)
 app.command()(up.sim)
 for name, group, about in (
     ("agents", agents.agents, "Agents: what they read, and how they trade."),
+    (
+        "sources",
+        sources.sources,
+        "X accounts and feeds: how reading goes, and what they are worth.",
+    ),
     ("policy", policy.policy, "A deployment's rules: caps, lists, limits."),
     ("signals", trading.signals, "Signals: trade ideas with a size."),
     ("kill-switch", kill_switch.kill_switch, "Stop new entries, and close what is open."),

@@ -111,6 +111,7 @@ class _X:
     def __init__(self, world: World) -> None:
         self._world = world
         self._windows: dict[tuple[str, str], tuple[datetime, int]] = {}
+        world.on_reset(self._windows.clear)
 
     def endpoint(
         self, limit: str, handle: Callable[[Request], Response]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Uuid, cast, func, select, true
+from sqlalchemy import Connection, Text, Uuid, cast, func, select, true
 
 from agentwhere_core.domain.enums import DeploymentStatus, PositionStatus
 from agentwhere_core.domain.idea import Signal
@@ -18,7 +18,14 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.what.signals import SignalRefusal
 from agentwhere_store.routing import signal_from_row
 from agentwhere_store.rows import insert_ignoring_known, json_safe
-from agentwhere_store.tables.ideas import agents, signal_refusals, signals
+from agentwhere_store.tables.ideas import (
+    agents,
+    posts,
+    research_sources,
+    signal_refusals,
+    signals,
+    x_accounts,
+)
 from agentwhere_store.tables.trading import deployments, positions
 
 _PASSING = (Reason.RECENT_SIGNAL, Reason.ALREADY_HELD)
@@ -194,6 +201,37 @@ def recent_signals(conn: Connection, limit: int = 50) -> list[dict[str, Any]]:
         .join(agents, agents.c.id == signals.c.agent_id)
         .order_by(signals.c.id.desc())
         .limit(limit)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def signals_ending(conn: Connection, characters: str) -> list[dict[str, Any]]:
+    """Return the signals whose id ends with ``characters``, two at most, each with its agent's name."""
+    rows = conn.execute(
+        select(signals, agents.c.name.label("agent"))
+        .join(agents, agents.c.id == signals.c.agent_id)
+        .where(cast(signals.c.id, Text).endswith(characters, autoescape=True))
+        .limit(2)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def posts_of_signal(conn: Connection, signal_id: UUID) -> list[dict[str, Any]]:
+    """Return the posts that a signal rests on, for or against, each with its source and text."""
+    weighed = func.jsonb_array_elements(signals.c.explanation["posts"]).table_valued("value")
+    rows = conn.execute(
+        select(
+            posts.c.id.label("post_id"),
+            func.coalesce(x_accounts.c.handle, research_sources.c.url).label("source"),
+            posts.c.text,
+            posts.c.url,
+        )
+        .select_from(signals)
+        .join(weighed, true())
+        .join(posts, posts.c.id == cast(weighed.c.value.op("->>")("post_id"), Uuid))
+        .outerjoin(x_accounts, x_accounts.c.id == posts.c.source_id)
+        .outerjoin(research_sources, research_sources.c.id == posts.c.source_id)
+        .where(signals.c.id == signal_id)
     )
     return [dict(row._mapping) for row in rows]
 

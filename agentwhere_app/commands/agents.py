@@ -41,19 +41,19 @@ def create(
     from agentwhere_core.domain.ids import new_id
     from agentwhere_flow.registry import create_agent
 
-    activation, distance = _trailing(trailing)
+    activation, distance = trailing_stop(trailing)
     agent = Agent(
         id=new_id(),
         name=name,
         creator_wallet=wallet,
         venue=venue,
         status=AgentStatus.ACTIVE,
-        leverage=_number("--leverage", leverage) or Decimal(1),
-        stop_loss_pct=_number("--stop-loss", stop_loss),
-        take_profit_pct=_number("--take-profit", take_profit),
+        leverage=number("--leverage", leverage) or Decimal(1),
+        stop_loss_pct=number("--stop-loss", stop_loss),
+        take_profit_pct=number("--take-profit", take_profit),
         trailing_activation_pct=activation,
         trailing_distance_pct=distance,
-        max_holding_h=_number("--max-holding-h", max_holding_h),
+        max_holding_h=number("--max-holding-h", max_holding_h),
     )
     with open_system() as system:
         create_agent(system, system.clock(), agent, tuple(x or ()), tuple(feed or ()))
@@ -121,13 +121,13 @@ def deploy(
     from agentwhere_flow.registry import NewAccount, create_deployment
 
     policy = Policy(
-        max_leverage=_number("--max-leverage", max_leverage),
-        max_fund_percentage=_number("--max-fund-percentage", max_fund_percentage),
+        max_leverage=number("--max-leverage", max_leverage),
+        max_fund_percentage=number("--max-fund-percentage", max_fund_percentage),
         max_open_positions=max_open_positions,
-        min_confidence=_number("--min-confidence", min_confidence),
+        min_confidence=number("--min-confidence", min_confidence),
         blocked_tokens=frozenset(token.upper() for token in block or ()),
     )
-    capital_usd = _number("--capital", capital)
+    capital_usd = number("--capital", capital)
     if capital_usd is None or capital_usd <= 0:
         raise ConfigurationError("--capital must be more than zero")
     accounts = [NewAccount(*_account(text)) for text in account or ()]
@@ -148,7 +148,8 @@ def deploy(
         print(f"deployed {agent} as {created.name} on {len(created.accounts)} accounts")
 
 
-def _number(option: str, text: str | None) -> Decimal | None:
+def number(option: str, text: str | None) -> Decimal | None:
+    """Read what an option holds as a number of at least zero; None where it was not given."""
     if text is None:
         return None
     try:
@@ -160,7 +161,8 @@ def _number(option: str, text: str | None) -> Decimal | None:
     return value
 
 
-def _trailing(text: str | None) -> tuple[Decimal | None, Decimal | None]:
+def trailing_stop(text: str | None) -> tuple[Decimal | None, Decimal | None]:
+    """Read ACTIVATION:DISTANCE; None and None where it was not given."""
     if text is None:
         return None, None
     activation, separator, distance = text.partition(":")
@@ -168,7 +170,7 @@ def _trailing(text: str | None) -> tuple[Decimal | None, Decimal | None]:
         raise ConfigurationError(
             f"--trailing must be ACTIVATION:DISTANCE, e.g. 3:1.5, not {text!r}"
         )
-    return _number("--trailing", activation), _number("--trailing", distance)
+    return number("--trailing", activation), number("--trailing", distance)
 
 
 def _account(text: str) -> tuple[Venue, str, str]:

@@ -1,4 +1,4 @@
-"""``signals list``, ``route`` and ``positions``: what was proposed, where it would go, what is held."""
+"""``signals``, ``route`` and ``positions``: what was proposed, where it would go, what is held."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def list_signals(limit: Limit = 50, as_json: Json = False) -> None:
         return
     rows = [
         {
+            "id": str(row["id"])[-8:],
             "created": f"{row['created_at']:%m-%d %H:%M}",
             "agent": row["agent"],
             "token": row["token"],
@@ -45,6 +46,40 @@ def list_signals(limit: Limit = 50, as_json: Json = False) -> None:
         for row in found
     ]
     print_table("Signals", rows, empty="No signal yet: run `agentwhere cycle`, or wait for `up`.")
+
+
+@signals.command("show")
+@command
+def show_signal(
+    signal_id: Annotated[str, typer.Argument(help="Its id, or the last characters of it.")],
+    as_json: Json = False,
+) -> None:
+    """Explain a signal: its posts, the market it met, and each factor's value."""
+    from agentwhere_app.session import open_system
+    from agentwhere_flow.stories import in_words, signal_story
+
+    with open_system() as system:
+        story = signal_story(system, signal_id)
+    if as_json:
+        print_json(story)
+    else:
+        print("\n".join(in_words(story)))
+
+
+@signals.command("refused")
+@command
+def list_refused(limit: Limit = 50, as_json: Json = False) -> None:
+    """List why posts made no signal, newest first."""
+    from agentwhere_app.session import open_system
+    from agentwhere_store.signals import recent_refusals
+
+    with open_system() as system, system.engine.connect() as conn:
+        found = recent_refusals(conn, limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [{**row, "created_at": f"{row['created_at']:%m-%d %H:%M}"} for row in found]
+    print_table("Refused", rows, empty="Nothing was refused yet.")
 
 
 @command

@@ -247,3 +247,27 @@ def test_a_policy_is_set_rule_by_rule_and_shown(cli: Cli, tmp_path: Path) -> Non
         assert refused.returncode == 1
         assert complaint in refused.stderr
     assert cli.json("policy", "show", "mine") == shown
+
+
+def test_an_agents_life_is_changed_by_commands(cli: Cli) -> None:
+    cli("agents", "create", "Desk", "--x", "perp_pete", "--leverage", "2")
+    assert (
+        cli.json("agents", "follow", "Desk", "--feed", "https://example.com/rss")["attached"] == 1
+    )
+    assert (
+        cli.json("agents", "edit", "Desk", "--leverage", "4", "--stop-loss", "3")["name"] == "Desk"
+    )
+    assert cli.json("agents", "pause", "Desk")["status"] == "PAUSED"
+    (agent,) = cli.json("agents", "list")
+    assert (agent["status"], agent["leverage"], agent["stop_loss_pct"]) == ("PAUSED", "4", "3")
+    assert {row["source"] for row in cli.json("sources", "list")} == {
+        "perp_pete",
+        "https://example.com/rss",
+    }
+    refused = cli(
+        "agents", "unfollow", "Desk", "--x", "perp_pete", "--feed", "https://example.com/rss"
+    )
+    assert refused.returncode == 1
+    assert "without a source" in refused.stderr
+    unknown = cli("signals", "show", "1234")
+    assert "no signal's id ends so" in unknown.stderr

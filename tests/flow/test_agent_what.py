@@ -10,17 +10,21 @@ from pathlib import Path
 import pytest
 
 from agentwhere_core.domain.enums import AgentStatus
-from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_flow.classify import classify_posts
 from agentwhere_flow.demo import AGENT_NAME, create_demo
+from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.policy import apply_policies
+from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.posts import ingest_posts
 from agentwhere_flow.report import StepFailedError, StepReport
 from agentwhere_flow.signals import batch_of, generate_signals
+from agentwhere_flow.stories import in_words, signal_story
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store import agents as agent_store
+from tests.flow.scenes import place_signal
 from tests.flow.world import contents, open_system, rows, utc_now
 
 TABLES = ("posts", "classifications", "mentions", "signals", "signal_refusals", "policy_decisions")
@@ -94,6 +98,51 @@ def test_each_signal_explains_itself(desk: System) -> None:
         assert token in reasoning
     volatile = [explanation["context"]["volatility_24h"] for _, explanation, _, _ in found]
     assert sum(value is not None for value in volatile) == 3
+
+
+def test_a_signal_tells_its_story_with_posts_and_the_value_of_each_factor(desk: System) -> None:
+    run_what(desk)
+    signal_id, size = rows(
+        desk, "SELECT id, fund_percentage FROM agentwhere.signals WHERE token = 'BTC'"
+    )[0]
+    story = signal_story(desk, str(signal_id)[-10:])
+    assert {post["source"] for post in story["explanation"]["posts"]} == {
+        "onchain_olga",
+        "sim://feeds/deepvalue-research.xml",
+    }
+    told = "\n".join(in_words(story))
+    assert "Exchange balances have fallen nine days in a row" in told
+    for factor in ("source weight 0.5", "context factor", "volatility:", "2 voices", f"{size} %"):
+        assert factor in told
+    with pytest.raises(NoSuchThingError, match="no signal's id ends so"):
+        signal_story(desk, "zz%")
+
+
+def test_a_token_that_every_deployment_holds_makes_no_signal_until_one_is_free(
+    desk: System, sim: Simulator
+) -> None:
+    for name in ("bold", "careful"):
+        place_signal(desk, "SOL", deployment=name)
+    execute_orders(desk, utc_now())
+    monitor_positions(desk, utc_now())
+    with desk.engine.begin() as conn:
+        conn.exec_driver_sql(
+            "UPDATE agentwhere.signals SET created_at = created_at - interval '1 day', "
+            "expires_at = now() - interval '1 hour'"
+        )
+    report = run_what(desk)["signals"]
+    assert report.refusals["ALREADY_HELD"] == 1
+    assert ("SOL", "SHORT") not in signals(desk)
+    with desk.engine.begin() as conn:
+        conn.exec_driver_sql(
+            "UPDATE agentwhere.deployments SET status = 'PAUSED' WHERE name = 'careful'"
+        )
+        conn.exec_driver_sql(
+            "UPDATE agentwhere.positions SET status = 'CLOSED', closed_at = now(), size = 0 WHERE deployment_id IN "
+            "(SELECT id FROM agentwhere.deployments WHERE name = 'bold')"
+        )
+    generate_signals(desk, utc_now())
+    assert ("SOL", "SHORT") in signals(desk)
 
 
 def test_the_careful_subscriber_gets_less_than_the_bold_one(desk: System) -> None:

@@ -15,7 +15,7 @@ import pytest
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from tests.flow.world import open_system
-from tests.hostile.attacks import ATTACKS, CONTROLS
+from tests.hostile.attacks import ATTACKS, CONTROLS, STUFFING
 from tests.hostile.suite import attack
 
 NOW = datetime(2026, 11, 18, 14, tzinfo=UTC)
@@ -64,10 +64,24 @@ def test_no_attack_succeeds_and_honest_posts_beside_it_are_read_as_ever(
         assert outcome.obeyed > LEAST_ATTACKS * 3 / 4, "the model resists: the suite proves nothing"
 
 
-def test_honest_posts_fare_the_same_without_any_attack(
-    world: Callable[..., System], sim: Simulator, database_url: str
+def test_the_suite_sees_what_the_defence_prevents(
+    world: Callable[..., System], sim: Simulator
 ) -> None:
-    system = world(llm_model="sim/careful-analyst", llm_concurrency=16)
+    """Without the limit of one trade for a post, an obeying model turns cashtags into signals, and that shows."""
+    system = world(llm_model="sim/obedient", trades_per_post=10)
+    assert attack(system, sim, NOW, STUFFING).success_rate > Decimal("0.5")
+
+
+def test_honest_posts_fare_the_same_without_any_attack(
+    world: Callable[..., System], sim: Simulator
+) -> None:
+    system = world(llm_concurrency=16)
     alone = attack(system, sim, NOW, ())
+    with system.engine.begin() as conn:
+        conn.exec_driver_sql(
+            "TRUNCATE agentwhere.agents, agentwhere.posts, agentwhere.x_accounts CASCADE"
+        )
+    sim.control("reset", now=NOW.isoformat())
+    beside = attack(system, sim, NOW, ATTACKS[::4])
     assert None not in alone.controls.values()
-    assert alone.success_rate == Decimal(0)
+    assert beside.controls == alone.controls
