@@ -154,6 +154,7 @@ async def _beat(world: World) -> None:
     while True:
         await asyncio.sleep(_TICK_S)
         try:
+            await world.faults.deliver()
             world.tick()
         except Exception:  # noqa: BLE001 - the edge of a process; recorded
             _log.exception("the simulated world could not do what time made due; next try in 1 s")

@@ -35,7 +35,8 @@ _HELP = {
     "GET /control": "this list",
     "POST /control/prices": '{"BTC": "105000", "ETH": null}: pin canonical mids, null releases; '
     "GET shows pins and followed prices",
-    "POST /control/clock": '{"now": iso | null, "frozen": false} or {"advance_s": n}; null: real time',
+    "POST /control/clock": '{"now": iso | null, "frozen": false} or {"advance_s": n}; null: real time; '
+    '{"pass_s": n}: time passes for signed requests too',
     "POST /control/hours": '{"mode": "real" | "open", "markets": {"XAU": "closed" | "open" | null}}',
     "POST /control/accounts": '{"venue": "HYPERLIQUID" | "OSTIUM" | "LIGHTER", "address": "0x...", "usdc": "10000"}: '
     'deposit; LIGHTER takes and needs "api_key_index" and "public_key" once, and answers the account_index',
@@ -92,11 +93,15 @@ class _Desk:
         """Tell or move the simulated time."""
         if request.method == "POST":
             self._move_clock(await request.json())
+            await self._world.faults.deliver()
         return JSONResponse(
             {"now": self._world.now().isoformat(), "frozen": self._world.clock_is_frozen}
         )
 
     def _move_clock(self, wish: dict[str, Any]) -> None:
+        if "pass_s" in wish:
+            self._world.pass_time(float(wish["pass_s"]))
+            return
         if "advance_s" in wish:
             self._world.advance_clock(float(wish["advance_s"]))
             return

@@ -10,11 +10,13 @@ kind            what the client meets
 reject          a definite refusal in the service's own form; nothing was handled
 429             too many requests, with ``retry-after``; nothing was handled
 5xx             502; nothing was handled
+5xx_after       the request is handled, then answered with 502
 slow            a right answer, ``seconds`` late
 drop_before     the connection closes; nothing was handled
 drop_after      the request is handled, then the connection closes
 hang_before     silence for ``seconds``, then the connection closes; nothing was handled
 hang_after      the request is handled at once, the answer held back for ``seconds``
+late            the connection closes at once; the request is handled ``seconds`` later
 duplicate       the request is handled twice; the client sees the second answer
 malformed       the request is handled, the answer is cut in the middle
 down            the connection closes; until the fault is deleted unless ``count`` says otherwise
@@ -39,16 +41,20 @@ if TYPE_CHECKING:
 
     from agentwhere_sim.database import Database
 
+    Handler = Callable[[Request], Awaitable[Response]]
+
 SERVICES = ("hyperliquid.info", "hyperliquid.exchange", "ostium", "lighter", "x", "feeds", "llm")
 KINDS = (
     "reject",
     "429",
     "5xx",
+    "5xx_after",
     "slow",
     "drop_before",
     "drop_after",
     "hang_before",
     "hang_after",
+    "late",
     "duplicate",
     "malformed",
     "down",
@@ -57,7 +63,7 @@ KINDS = (
     "stuck",
 )
 _BEFORE = ("reject", "429", "5xx", "slow", "drop_before", "hang_before", "down")
-_AFTER = ("drop_after", "hang_after", "malformed")
+_AFTER = ("5xx_after", "drop_after", "hang_after", "malformed")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS faults (
@@ -99,8 +105,10 @@ class Fault:
 class Faults:
     """Keep the ordered faults and apply them to requests."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, wall_ms: Callable[[], int]) -> None:
         self._db = db
+        self._wall_ms = wall_ms
+        self._under_way: list[tuple[int, Handler, Request]] = []
         db.define(_SCHEMA)
         self.reload()
 
@@ -138,6 +146,10 @@ class Faults:
         self._db.execute("DELETE FROM faults")
         self.reload()
 
+    def forget(self) -> None:
+        """Lose the requests that are under way, as a new home would."""
+        self._under_way.clear()
+
     async def gate(self, service: str, content: str = "", reject: Response | None = None) -> None:
         """Suffer the first pending fault that acts before handling.
 
@@ -158,9 +170,7 @@ class Faults:
         if fault.kind == "429":
             raise FaultReply(_too_many_requests(service, fault.seconds))
         if fault.kind == "5xx":
-            raise FaultReply(
-                Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html")
-            )
+            raise FaultReply(_bad_gateway())
 
     async def after(self, service: str, response: Response, content: str = "") -> Response:
         """Suffer the first pending fault that acts on a reply; return what the client gets. Raises ``Dropped``."""
@@ -172,6 +182,8 @@ class Faults:
             return response
         if fault.kind == "drop_after":
             raise Dropped
+        if fault.kind == "5xx_after":
+            return _bad_gateway()
         body = bytes(response.body)
         return Response(
             body[: len(body) // 2], response.status_code, media_type=response.media_type
@@ -181,18 +193,31 @@ class Faults:
         """Tell whether a fault that only the service itself can act out is due, and count it as fired."""
         return self.take(service, (kind,), content) is not None
 
+    async def deliver(self) -> None:
+        """Handle the late requests whose time has come; nobody hears the answers."""
+        now_ms = self._wall_ms()
+        due = [item for item in self._under_way if item[0] <= now_ms]
+        self._under_way = [item for item in self._under_way if item[0] > now_ms]
+        for _, handler, request in due:
+            await handler(request)
+
     def guard(
         self,
         service: str,
-        handler: Callable[[Request], Awaitable[Response]],
+        handler: Handler,
         reject: Response | None = None,
-    ) -> Callable[[Request], Awaitable[Response]]:
+    ) -> Handler:
         """Wrap a handler so that it suffers every kind of fault ordered for ``service``."""
 
         async def guarded(request: Request) -> Response:
             body = await request.body()
             content = f"{request.url.path}?{request.url.query} {body.decode(errors='replace')}"
             await self.gate(service, content, reject)
+            if (late := self.take(service, ("late",), content)) is not None:
+                self._under_way.append(
+                    (self._wall_ms() + int(late.seconds * 1000), handler, request)
+                )
+                raise Dropped
             if self.take(service, ("duplicate",), content) is not None:
                 await handler(request)
             return await self.after(service, await handler(request), content)
@@ -217,6 +242,10 @@ class Faults:
                 )
                 return fault
         return None
+
+
+def _bad_gateway() -> Response:
+    return Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html")
 
 
 def _too_many_requests(service: str, seconds: float) -> Response:

@@ -5,7 +5,8 @@ A service module exposes ``routes(world) -> list[Route]`` and keeps what must su
 
 Two clocks, on purpose: ``now`` is the simulated time that prices, posts, funding and fills live in
 and that ``/control`` may move; ``wall_ms`` is the real time that a signed request's nonce and
-expiry are checked against, because its signer has no other.
+expiry are checked against, because its signer has no other. A test that keeps its own time may let
+both pass together.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class World:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.db = Database(home / "world.sqlite")
-        self.faults = Faults(self.db)
+        self.faults = Faults(self.db, self.wall_ms)
         self._ticks: list[Callable[[], None]] = []
         self._resets: list[Callable[[], None]] = []
         self._configured_seed = seed
@@ -53,6 +54,7 @@ class World:
         self.seed = int(self.db.get("seed") or self._configured_seed)
         self.db.put("seed", str(self.seed))
         self._offset = timedelta(seconds=float(self.db.get("clock_offset_s") or 0))
+        self._passed_s = float(self.db.get("clock_passed_s") or 0)
         frozen = self.db.get("clock_frozen_at")
         self._frozen = None if frozen is None else datetime.fromisoformat(frozen)
         genesis = self.db.get("genesis")
@@ -69,7 +71,7 @@ class World:
 
     def wall_ms(self) -> int:
         """Tell the real time in milliseconds since 1970: what clients sign with."""
-        return time.time_ns() // 1_000_000
+        return time.time_ns() // 1_000_000 + int(self._passed_s * 1000)
 
     def set_clock(self, now: datetime, *, frozen: bool = False) -> None:
         """Move the simulated time; it runs on from there at real speed unless ``frozen``."""
@@ -82,6 +84,12 @@ class World:
     def advance_clock(self, seconds: float) -> None:
         """Move the simulated time by ``seconds``, keeping a frozen clock frozen."""
         self.set_clock(self.now() + timedelta(seconds=seconds), frozen=self._frozen is not None)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let ``seconds`` pass for everything, signed requests included."""
+        self._passed_s += seconds
+        self.db.put("clock_passed_s", str(self._passed_s))
+        self.advance_clock(seconds)
 
     @property
     def clock_is_frozen(self) -> bool:
@@ -111,6 +119,7 @@ class World:
             if begin is not None:
                 self.db.put("clock_frozen_at", begin.isoformat())
             self.faults.reload()
+            self.faults.forget()
             self._load()
             for work in self._resets:
                 work()

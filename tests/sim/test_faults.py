@@ -142,3 +142,27 @@ def test_an_unknown_fault_is_refused_with_the_known_ones(sim: Simulator) -> None
     reply = sim.http.post("/control/faults", json={"service": INFO, "kind": "gremlin"})
     assert reply.status_code == 400
     assert "drop_after" in reply.json()["error"]
+
+
+def test_5xx_after_acceptance_is_handled_all_the_same(funded: Simulator) -> None:
+    funded.fault(EXCHANGE, "5xx_after")
+    assert send(funded).status_code == 502
+    assert orders(funded) == 1
+
+
+def test_a_late_request_is_handled_when_its_time_has_passed(funded: Simulator) -> None:
+    funded.fault(EXCHANGE, "late", seconds=20)
+    with pytest.raises(httpx.TransportError):
+        send(funded)
+    funded.control("clock", pass_s=19)
+    assert orders(funded) == 0
+    funded.control("clock", pass_s=2)
+    assert orders(funded) == 1
+
+
+def test_time_passes_for_signed_requests_only_where_it_is_let_pass(funded: Simulator) -> None:
+    two_days_s = 48 * 3600 + 60
+    funded.control("clock", advance_s=two_days_s)
+    assert send(funded).json()["status"] == "ok"
+    funded.control("clock", pass_s=two_days_s)
+    assert send(funded).json()["status"] == "err"
