@@ -102,6 +102,14 @@ class Chain:
         """Tell the nonce that the account's next transaction must have."""
         return int(self._account(address)["nonce"])
 
+    def nonce_at(self, address: str, block: int) -> int:
+        """Tell how many of an account's transactions were in blocks by then."""
+        row = self.db.one(
+            "SELECT count(*) AS used FROM os_transactions WHERE sender = ? AND block <= ?",
+            (address, block),
+        )
+        return 0 if row is None else int(row["used"])
+
     def allowance(self, address: str) -> int:
         """Tell how much the trading storage may still take."""
         return int(self._account(address)["allowance"])

@@ -92,6 +92,8 @@ class Node:
         }
 
     def _count(self, address: str, tag: str = "latest") -> str:
+        if tag.startswith("0x"):
+            return hex(self._chain.nonce_at(address.lower(), int(tag, 16)))
         used = self._chain.nonce(address.lower())
         if tag == "pending":
             waiting = {tx.nonce for tx in self._chain.waiting(address.lower())}

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -21,11 +22,15 @@ from agentwhere_core.domain.errors import (
 )
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.venues.ostium import Ostium
+from agentwhere_core.venues.ostium.envelopes import read_envelope
+from agentwhere_core.venues.ostium.node import Node, Receipt
+from agentwhere_core.venues.ostium.outcomes import Absence, Outcomes
+from agentwhere_core.venues.ostium.reader import Reader
 from agentwhere_core.venues.protocol import MarketData
 from agentwhere_sim.testing import Simulator
 from tests.core import ostium_desk
 from tests.core.ostium_desk import ACCOUNT, ADDRESS, DELEGATE, DELEGATED, Desk, now, sim_chain
-from tests.core.wires import client
+from tests.core.wires import Answer, client, relay
 
 START = Decimal(10_000)
 CLOSE_TO = Decimal("0.000001")
@@ -436,3 +441,53 @@ def test_another_chain_is_refused_before_anything_is_signed(sim: Simulator) -> N
         markets = {market.token: market for market in venue.list_markets(now())}
         with pytest.raises(ConfigurationError, match="serves chain 412346, not 42161"):
             Desk(venue, markets).approve()
+
+
+def test_late_nodes_behind_one_address_never_prove_absence(desk: Desk, sim: Simulator) -> None:
+    """A nonce that the order itself used up, told by one node, and no receipt, told by another, prove nothing."""
+    spec = desk.entry()
+    payload = desk.sign(spec)
+    desk.send(payload, spec)
+    turns = count()
+
+    def balance(_path: str, body: bytes) -> Answer:
+        if next(turns) % 2 == 0:
+            return Answer(sim.http.post("/ostium/rpc", content=body).content)
+        questions = json.loads(body)
+        is_batch = isinstance(questions, list)
+        answers = [late_answer(one) for one in (questions if is_batch else [questions])]
+        return Answer(json.dumps(answers if is_batch else answers[0]))
+
+    with relay(balance) as url, client("ostium") as http:
+        chain = replace(sim_chain(sim.url), rpc_url=url)
+        outcomes = Outcomes(node := Node(http, url, chain.chain_id), Reader(node, chain.trading))
+        envelope = read_envelope(payload)
+        fates = [outcomes.fate(envelope, envelope.legs[0]) for _ in range(9)]
+    assert Absence.NEVER not in fates
+    assert any(isinstance(fate, Receipt) for fate in fates)
+
+
+def test_a_nonce_that_another_used_a_minute_ago_proves_absence_to_a_new_process(
+    desk: Desk, sim: Simulator
+) -> None:
+    spec, other = desk.entry(), desk.entry(margin="50")
+    payload = desk.sign(spec)
+    desk.place(other)
+    with ExitStack() as stack:
+        fresh = replace(desk, venue=open_venue(sim, stack))
+        assert not fresh.venue.is_void(ACCOUNT, payload)
+        with pytest.raises(TimedOutError, match="a minute later"):
+            fresh.look_up(payload, [spec])
+        sim.control("clock", advance_s=80)
+        assert fresh.venue.is_void(ACCOUNT, payload)
+        assert fresh.look_up(payload, [spec]) == [None]
+
+
+def late_answer(question: dict[str, Any]) -> dict[str, Any]:
+    """What a node says that has not seen the newest blocks."""
+    known = {
+        "eth_getTransactionCount": "0x0",
+        "eth_getTransactionReceipt": None,
+        "eth_blockNumber": "0x3e8",
+    }
+    return {"jsonrpc": "2.0", "id": question["id"], "result": known[question["method"]]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,21 +37,23 @@ class Wire:
 
 
 @contextmanager
-def wire(*answers: Any) -> Iterator[Wire]:
-    """Serve ``answers`` one after another; what is no `Answer` is sent as JSON."""
+def relay(handle: Callable[[str, bytes], Answer | None]) -> Iterator[str]:
+    """Serve what ``handle`` makes of path and body; where it gives None, the connection closes without a word."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            served.received.append(self.rfile.read(length))
-            answer = served.next_answer()
-            body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer = handle(self.path, body)
+            if answer is None:
+                self.close_connection = True
+                return
+            content = answer.body.encode() if isinstance(answer.body, str) else answer.body
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(content)
 
         do_GET = do_POST = handle_any  # noqa: N815 - the names that http.server looks for
 
@@ -59,16 +61,29 @@ def wire(*answers: Any) -> Iterator[Wire]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    prepared = [a if isinstance(a, Answer) else Answer(json.dumps(a)) for a in answers]
-    served = Wire(f"http://127.0.0.1:{server.server_port}", prepared)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield served
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def wire(*answers: Any) -> Iterator[Wire]:
+    """Serve ``answers`` one after another; what is no `Answer` is sent as JSON."""
+    prepared = [a if isinstance(a, Answer) else Answer(json.dumps(a)) for a in answers]
+    served = Wire("", prepared)
+
+    def answer(_path: str, body: bytes) -> Answer:
+        served.received.append(body)
+        return served.next_answer()
+
+    with relay(answer) as url:
+        served.url = url
+        yield served
 
 
 @contextmanager

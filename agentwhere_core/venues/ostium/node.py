@@ -59,6 +59,7 @@ class _Error(PlainWire):
 
 
 class _Reply(PlainWire):
+    id: int | None = None
     result: Any = None
     error: _Error | None = None
 
@@ -114,6 +115,7 @@ class Block:
 
 
 _REPLY = TypeAdapter(_Reply)
+_BATCH = TypeAdapter(list[_Reply])
 _RECEIPT = TypeAdapter(Receipt | None)
 _BLOCK = TypeAdapter(_Block)
 _LOGS: TypeAdapter[list[LogEntry]] = TypeAdapter(list[LogEntry])
@@ -159,7 +161,10 @@ class Node:
         return self._number("eth_maxPriorityFeePerGas")
 
     def nonce(self, address: str, tag: str = "latest") -> int:
-        """Return how many transactions of ``address`` are in blocks (``pending``: or wait for one)."""
+        """Return how many transactions of ``address`` are in blocks (``pending``: or wait for one).
+
+        ``tag`` may also be a block's number in hex: how many were in blocks by then.
+        """
         return self._number("eth_getTransactionCount", address, tag)
 
     def gas(self, sender: str, to: str, data: str) -> int:
@@ -181,6 +186,30 @@ class Node:
         """Return what became of a transaction, or None while it is in no block."""
         reply = self._ask("eth_getTransactionReceipt", tx_hash)
         return parse(SERVICE, "a transaction's receipt", _RECEIPT, reply)
+
+    def receipt_as_of(self, tx_hash: str) -> tuple[Receipt | None, int]:
+        """Return a transaction's receipt, and the newest block of the very node that looked for it.
+
+        Behind an address stand many nodes, some of them late. One request is answered by one of them, though its parts
+        in any order.
+
+        Raises
+        ------
+        MalformedReplyError
+            If not both questions are answered.
+        """
+        asked = ("eth_getTransactionReceipt", "eth_blockNumber")
+        questions = [_body(asked[0], tx_hash), _body(asked[1]) | {"id": 2}]
+        reply = self._http.read(self._url, body=questions)
+        answers = parse(SERVICE, "the answers to two questions", _BATCH, reply)
+        by_id = {answer.id: answer for answer in answers}
+        if by_id.keys() != {1, 2}:
+            raise MalformedReplyError(
+                SERVICE, f"the node gives {len(answers)} answers to two questions in one request"
+            )
+        found = _accepted(asked[0], by_id[1])
+        newest = parse(SERVICE, "a block number", _TEXT, _accepted(asked[1], by_id[2]))
+        return parse(SERVICE, "a transaction's receipt", _RECEIPT, found), _whole(asked[1], newest)
 
     def logs(
         self, addresses: list[str], topics: list[list[str] | None], first: int, last: int
@@ -219,11 +248,14 @@ class Node:
         return parse(SERVICE, f"the answer to {method}", _TEXT, self._ask(method, *params))
 
     def _number(self, method: str, *params: object) -> int:
-        text = self._text(method, *params)
-        try:
-            return int(text, 16)
-        except ValueError:
-            raise MalformedReplyError(SERVICE, f"{method} answered {text!r}, no number") from None
+        return _whole(method, self._text(method, *params))
+
+
+def _whole(method: str, text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise MalformedReplyError(SERVICE, f"{method} answered {text!r}, no number") from None
 
 
 def _body(method: str, *params: object) -> dict[str, object]:
@@ -231,7 +263,10 @@ def _body(method: str, *params: object) -> dict[str, object]:
 
 
 def _result(method: str, reply: Any) -> Any:
-    answer = parse(SERVICE, f"the answer to {method}", _REPLY, reply)
+    return _accepted(method, parse(SERVICE, f"the answer to {method}", _REPLY, reply))
+
+
+def _accepted(method: str, answer: _Reply) -> Any:
     if answer.error is None:
         return answer.result
     if answer.error.code == _LIMIT_EXCEEDED:

@@ -4,7 +4,9 @@ A receipt says whether the request was filed; only the settlement event says whe
 looked for on the chain, at the contracts' own addresses: anybody can emit an event of the same shape elsewhere.
 
 A transaction that is in no block has no deadline of its own: while its nonce is free it can still arrive. Once another
-transaction used that nonce it never will.
+transaction used that nonce it never will. That is believed on evidence only: the receipt of the other transaction, or
+a nonce that was used a minute ago while a node that knows all blocks since finds no receipt. One node's word that the
+nonce is used, and another's that there is no receipt, may both be about the very transaction that was sent.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from agentwhere_core.domain.enums import OrderPurpose, OrderState
-from agentwhere_core.domain.errors import MalformedReplyError
+from agentwhere_core.domain.errors import MalformedReplyError, TimedOutError
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import OrderReport
 from agentwhere_core.venues.ostium import contracts, rules
@@ -25,6 +27,8 @@ from agentwhere_core.venues.ostium.node import SERVICE, LogEntry, Node, Receipt
 from agentwhere_core.venues.ostium.reader import Reader
 
 _ZERO = Decimal(0)
+# One minute of Arbitrum's blocks.
+_SETTLED_BLOCKS: Final = 240
 _OPENED, _CLOSED = "MarketOpenExecuted", "MarketCloseExecutedV2"
 _OPEN_REFUSED, _CLOSE_REFUSED = "MarketOpenCanceled", "MarketCloseCanceled"
 _OPEN_EXPIRED, _CLOSE_EXPIRED = "MarketOpenTimeoutExecutedV2", "MarketCloseTimeoutExecutedV2"
@@ -54,9 +58,10 @@ _CANCEL_REASONS: Final[Mapping[int, tuple[str, Reason]]] = {
 
 
 class Absence(Enum):
-    """Why a transaction has no receipt."""
+    """Why a transaction has no receipt; UNPROVEN: its nonce is used, and it is not certain that by another."""
 
     MAY_ARRIVE = "MAY_ARRIVE"
+    UNPROVEN = "UNPROVEN"
     NEVER = "NEVER"
 
 
@@ -74,24 +79,45 @@ class Outcomes:
     def __init__(self, node: Node, reader: Reader) -> None:
         self._node = node
         self._reader = reader
+        self._used_by: dict[tuple[str, int], str] = {}
 
-    def fate(
-        self, envelope: Envelope, leg: Leg
-    ) -> Receipt | Literal[Absence.MAY_ARRIVE, Absence.NEVER]:
-        """Return a transaction's receipt, or why there is none.
-
-        The nonce is asked for first: if it was used up by this very transaction, its receipt exists by then.
-        """
-        used = self._node.nonce(envelope.signer)
+    def fate(self, envelope: Envelope, leg: Leg) -> Receipt | Absence:
+        """Return a transaction's receipt, or why there is none."""
+        place = (envelope.signer, leg.nonce)
         receipt = self._node.receipt(leg.tx_hash)
-        if receipt is not None:
-            return receipt
-        return Absence.NEVER if used > leg.nonce else Absence.MAY_ARRIVE
+        if receipt is None and self._used_by.get(place, leg.tx_hash) != leg.tx_hash:
+            return Absence.NEVER
+        if receipt is None and self._node.nonce(envelope.signer) <= leg.nonce:
+            return Absence.MAY_ARRIVE
+        if receipt is None:
+            receipt, newest = self._node.receipt_as_of(leg.tx_hash)
+            if receipt is None:
+                return self._long_used(envelope.signer, leg.nonce, newest)
+        self._used_by[place] = leg.tx_hash
+        return receipt
+
+    def _long_used(self, signer: str, nonce: int, newest: int) -> Absence:
+        """Tell whether a nonce was used so long ago that a node at block ``newest`` must know by whom."""
+        then = newest - _SETTLED_BLOCKS
+        is_old = then > 0 and self._node.nonce(signer, hex(then)) > nonce
+        return Absence.NEVER if is_old else Absence.UNPROVEN
 
     def report(self, envelope: Envelope, client_id: str) -> OrderReport | None:
-        """Return what is known of an order, None if its transaction is in no block."""
+        """Return what is known of an order, None if its transaction is in no block.
+
+        Raises
+        ------
+        TimedOutError
+            If its nonce is used, and it is not certain by whom.
+        """
         named, leg = envelope.order(client_id)
         fate = self.fate(envelope, leg)
+        if fate is Absence.UNPROVEN:
+            raise TimedOutError(
+                SERVICE,
+                f"nonce {leg.nonce} of {envelope.signer} is used, and no node shows {leg.tx_hash} in a block: "
+                "whether it was used by that one is certain a minute later",
+            )
         if not isinstance(fate, Receipt):
             return None
         raw = fate.model_dump(mode="json")
