@@ -65,7 +65,11 @@ class Fate:
         self.is_dead = False
 
     def ordain(self, boundary: int, happening: Callable[[], None] | None) -> None:
-        """Let ``happening`` take place at a boundary from now on, counted from one; None: the worker dies there."""
+        """Let ``happening`` take place at a boundary from now on, counted from one; None: the worker dies there.
+
+        A worker dies anywhere. It only falls asleep outside of transactions: whoever takes over would wait for what an
+        open one has locked, until the server ends it.
+        """
         self._left, self._happening, self.is_dead = boundary, happening, False
 
     def forgive(self) -> bool:
@@ -74,12 +78,12 @@ class Fate:
         self._left, self.is_dead = 0, False
         return took_place
 
-    def pass_boundary(self) -> None:
+    def pass_boundary(self, *, in_transaction: bool = False) -> None:
         """Pass a boundary, if one lives."""
         with self._lock:
             if self.is_dead:
                 raise KilledError
-            if self._left == 0:
+            if self._left == 0 or (in_transaction and self._happening is not None):
                 return
             self._left -= 1
             if self._left > 0:
@@ -185,7 +189,7 @@ class Play:
         }
         worker.system.__dict__["venues"] = cast("dict[Venue, Execution]", adapters)
         engine = worker.system.engine
-        event.listen(engine, "commit", lambda _conn: worker.fate.pass_boundary())
+        event.listen(engine, "commit", lambda _conn: worker.fate.pass_boundary(in_transaction=True))
         self.workers.append(worker)
         return worker
 

@@ -4,7 +4,7 @@ A rule is one thing that can happen: a signal, a tick, a tick whose worker dies 
 misbehaves, a price that runs, somebody who trades by hand, time, a kill switch. After each run the faults are taken
 away and a few ticks pass; then our books are compared with the venues' own.
 
-``AGENTWHERE_PLAYS`` sets the number of runs (`.ci/run` takes the default; the proof is 500).
+``PLAYS`` sets the number of runs: the default keeps CI short, the proof is ``PLAYS=500``.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ from tests.flow import books
 from tests.flow.scenes import place_signal
 from tests.flow.stage import DEPLOYMENT, PRICES, VENUES, KilledError, Play, Stage, Worker
 
-PLAYS = int(os.environ.get("AGENTWHERE_PLAYS", "12"))
-STEPS = 12
+PLAYS = int(os.environ.get("PLAYS", "12"))
+STEPS = 8
 MOST_ROUNDS = 8
 ROUND_S = 25
 LONG_S = 11 * 60
+MOST_SENDS = 6
 TICKS = {"execute": execute_orders, "monitor": monitor_positions}
 TOKENS = tuple(PRICES)
 WIDE_BPS = Decimal(800)
@@ -185,7 +186,7 @@ class Trading(RuleBasedStateMachine):
             with ThreadPoolExecutor(1) as elsewhere:
                 elsewhere.submit(self._take_over, second, other).result()
 
-        self.worker.fate.ordain(boundary, overtake)
+        self.worker.fate.ordain(boundary % MOST_SENDS + 1, overtake)
         # It lost its lease, and says so: what it had not sent by then is not sent any more.
         with suppress(AgentWhereError, DBAPIError):
             self._work(self.worker, kind)
@@ -246,14 +247,24 @@ class Trading(RuleBasedStateMachine):
             self._place(TOKENS[1], Side.SHORT, venue)
         self.tick(then, ending)
 
-    @rule(token=st.sampled_from(TOKENS), percent=st.sampled_from([-60, -7, -2, 1, 3, 12, 90]))
-    def price(self, token: str, percent: int) -> None:
+    @rule(
+        token=st.sampled_from(TOKENS),
+        percent=st.sampled_from([-60, -7, -2, 1, 3, 12, 90]),
+        ending=ENDINGS,
+    )
+    def price_runs(self, token: str, percent: int, ending: Ending) -> None:
         price = Decimal(PRICES[token]) * (100 + percent) / 100
         self.sim.control("prices", **{token: str(price)})
+        self.tick("monitor", ending)
 
-    @rule(seconds=st.sampled_from([1, 20, 120]))
-    def time_passes(self, seconds: int) -> None:
+    @rule(
+        seconds=st.sampled_from([1, 20, 120, LONG_S]),
+        then=st.sampled_from(list(TICKS)),
+        ending=ENDINGS,
+    )
+    def time_passes(self, seconds: int, then: str, ending: Ending) -> None:
         self.play.clock.sleep(seconds)
+        self.tick(then, ending)
 
     @precondition(lambda self: self.stops is False)
     @rule(closes=st.booleans())
@@ -279,11 +290,13 @@ class Trading(RuleBasedStateMachine):
     def reduce_by_hand(self, number: int, token: str, part: str) -> None:
         venue = self._venue(number)
         self._by_hand(venue, token, Decimal(part), opens=False)
+        self._work(self.worker, "monitor")
 
     @rule(number=st.integers(0, 2), token=st.sampled_from(TOKENS))
     def open_by_hand(self, number: int, token: str) -> None:
         venue = self._venue(number)
         self._by_hand(venue, token, Decimal(1), opens=True)
+        self._work(self.worker, "execute")
 
     def _by_hand(self, venue: Venue, token: str, part: Decimal, *, opens: bool) -> None:
         """Trade with the account's own key, past the ledger; a venue that misbehaves just now is left alone."""
