@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     alert_targets: Annotated[tuple[Target, ...], NoDecode] = ()
     alert_repeat_min: int = Field(default=60, ge=0)
     alert_quiet_hours: Annotated[QuietHours | None, NoDecode] = None
+    dagster_url: str | None = None
     heartbeat_url: SecretStr | None = None
     heartbeat_s: int = Field(default=300, ge=15)
 

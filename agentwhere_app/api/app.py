@@ -25,6 +25,7 @@ from agentwhere_app.api.routes import (
     marketplace,
     monitoring,
     operations,
+    pages,
     process,
     registry,
     trading,
@@ -92,6 +93,7 @@ def create_app(system: System) -> FastAPI:
         operations,
         arena,
         events,
+        pages,
     ):
         app.include_router(module.router)
     app.mount("/", Pages())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +10,7 @@ import dagster as dg
 import pytest
 
 from agentwhere_dagster.materialize import MOST_TABLE_ROWS, bars, markdown_table, metadata_of, plain
-from agentwhere_flow.report import Plot, StepReport
+from agentwhere_flow.report import StepReport
 
 
 def report(**changes: Any) -> StepReport:
@@ -74,24 +73,3 @@ def test_what_json_knows_stays_as_it_is(value: object) -> None:
 def test_metadata_is_what_dagster_accepts() -> None:
     full = report(refusals={"X": 1}, problems=("p",), details={"d": 1}, table=({"a": 1},))
     assert dg.MaterializeResult(metadata=metadata_of(full)).metadata
-
-
-@pytest.mark.parametrize(
-    "plot",
-    [
-        Plot(
-            "Equity",
-            "USD",
-            lines={"desk": [(date(2026, 3, day), Decimal(day)) for day in (1, 2, 3)]},
-        ),
-        Plot("Cost by venue", "bps", bars={"HYPERLIQUID": Decimal("9.5"), "OSTIUM": 12.0}),
-        Plot("Nothing yet", "USD"),
-    ],
-    ids=lambda plot: plot.title,
-)
-def test_a_plot_is_an_image_that_needs_no_file(plot: Plot) -> None:
-    shown = metadata_of(report(plots=(plot,)))[plot.title].value
-    assert isinstance(shown, str)
-    caption, _, data = shown.removesuffix(")").partition("(data:image/png;base64,")
-    assert caption == f"![{plot.title}]"
-    assert base64.b64decode(data, validate=True).startswith(b"\x89PNG")
