@@ -11,17 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from agentwhere_core.arena.prompt import full_prompt, snapshot_to_json
+from agentwhere_core.arena.values import Snapshot
 from agentwhere_core.domain.ids import new_id
 from agentwhere_store.tables import arena as tables
 from tests.app.showcase.people import agent
 from tests.app.showcase.rows import add
 
-PROMPT = """You trade three perpetual markets. Invocation {number}.
-
-BTC 5m EMA(20): 91210, 91235, 91240
-BTC 5m MACD: 12.1, 14.8, 15.2
-
-Portfolio: 10,120 USD, cash 5,060 USD."""
 RESPONSE = (
     "{token} holds above its 20-period average on both horizons and momentum is {mood}. "
     "I take a small {side} and leave room for a second entry."
@@ -84,6 +80,16 @@ def _invocation(
 ) -> None:
     at, invocation = now - timedelta(minutes=5 * (9 - number) + rng.randint(0, 3)), new_id()
     token, side = rng.choice(("BTC", "ETH", "SOL")), rng.choice(("LONG", "SHORT"))
+    moment = Snapshot(
+        at=f"{at:%Y-%m-%d %H:%M}",
+        invocation=number,
+        minutes_since_start=5 * number,
+        account_value_usd="10120.00",
+        available_cash_usd="5060.00",
+        capital_usd="10000.00",
+        positions=(),
+        markets=(),
+    )
     mood = "rising" if side == "LONG" else "fading"
     add(
         conn,
@@ -94,7 +100,8 @@ def _invocation(
             "number": number,
             "state": "DONE",
             "prompt_version": "1",
-            "prompt": PROMPT.format(number=number),
+            "prompt": full_prompt(moment),
+            "inputs": snapshot_to_json(moment),
             "response": RESPONSE.format(token=token, mood=mood, side=side.lower()),
             "provider_model": name.lower(),
             "prompt_tokens": 2810,
