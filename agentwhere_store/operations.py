@@ -70,6 +70,15 @@ def record_step(
     )
 
 
+def last_step(conn: Connection, *, apart_from: str = "alerts") -> datetime | None:
+    """Return when a step last ended; None if none ever did.
+
+    ``apart_from`` is the step that does not count: telling people is what other processes do as well.
+    """
+    ended = func.max(step_runs.c.finished_at)
+    return conn.execute(select(ended).where(step_runs.c.step != apart_from)).scalar_one_or_none()
+
+
 def record_error(
     conn: Connection,
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from agentwhere_app.api.routes import (
     trading,
     venue_routing,
 )
+from agentwhere_app.api.watching import keep_watch
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -67,9 +69,12 @@ def create_app(system: System) -> FastAPI:
         app.state.api = api
         app.state.meter = meter
         changes.start()
+        watch = asyncio.create_task(keep_watch(system))
         try:
             yield
         finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
             await changes.stop()
             system.close()
 

@@ -24,8 +24,10 @@ from agentwhere_flow.notices import (
     recent_notices,
     try_targets,
 )
+from agentwhere_flow.report import Tally, step
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.system import System
+from agentwhere_flow.watch import watch_daemon
 from agentwhere_store import operations
 from tests.flow.receiver import Receiver, receiving
 
@@ -230,6 +232,25 @@ def test_targets_and_quiet_hours_that_are_misspelt_are_refused() -> None:
         Settings(alert_targets="ops:urgent")
     with pytest.raises(ValueError, match="no quiet hours"):
         Settings(alert_quiet_hours="late")
+
+
+@step("positions")
+def tick(system: System, now: datetime) -> Tally:
+    return Tally()
+
+
+def test_a_daemon_that_falls_silent_is_told_by_whoever_still_runs_and_its_return_too(
+    system: System, receiver: Receiver
+) -> None:
+    assert not watch_daemon(system, NOW), "a new system is not silent"
+    tick(system, NOW)
+    assert not watch_daemon(system, NOW + 14 * MINUTE)
+    for minute in (16, 17, 18):
+        assert watch_daemon(system, NOW + minute * MINUTE)
+    assert receiver.titles == ["[CRITICAL] the daemon is silent"]
+    tick(system, NOW + 20 * MINUTE)
+    assert not watch_daemon(system, NOW + 21 * MINUTE)
+    assert receiver.titles[1:] == ["[RECOVERED] the daemon is silent"]
 
 
 def judge(system: System, now: datetime, status: HealthStatus) -> None:

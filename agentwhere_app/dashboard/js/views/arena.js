@@ -97,7 +97,9 @@ function Invocations({ data }) {
   const [model, setModel] = useState("");
   const [shownMost, setShownMost] = useState(FIRST_SHOWN);
   const names = [...new Set(data.data.map((item) => item.model.name))].sort();
-  const shown = data.data.filter((item) => !model || item.model.name === model);
+  const shown = data.data
+    .filter((item) => !model || item.model.name === model)
+    .sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));
   return html`<${Card} title="Recent invocations" note=${data.data.length ? "newest first" : null}
     tools=${names.length > 1 && html`<label class="hidden" for="model">Model</label><select id="model" value=${model} onChange=${(event) => setModel(event.target.value)}><option value="">All models</option>${names.map((name) => html`<option value=${name}>${name}</option>`)}</select>`}>
     ${shown.length
