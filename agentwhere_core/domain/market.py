@@ -11,7 +11,29 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from agentwhere_core.domain.enums import Venue
+from agentwhere_core.domain.enums import Side, Venue
+
+
+@dataclass(frozen=True, slots=True)
+class OracleImpact:
+    """How a venue that fills at an oracle's price charges for flow to one side.
+
+    Recent volume is counted per side. What it exceeds the threshold by moves the price of the next trade to that side.
+
+    Parameters
+    ----------
+    per_usd
+        Fraction of the price that each dollar beyond the threshold costs.
+    threshold_usd
+        Volume of one side that costs nothing.
+    buy_volume_usd, sell_volume_usd
+        Recent volume of each side, as far as it has not decayed.
+    """
+
+    per_usd: Decimal
+    threshold_usd: Decimal
+    buy_volume_usd: Decimal
+    sell_volume_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +59,7 @@ class Market:
     max_leverage
         Largest leverage the venue allows here.
     taker_fee_bps, oracle_fee_usd
-        Cost of taking, per side, in basis points; and a fixed fee per trade in USD.
+        Fee of an entry in basis points; and a fixed fee in USD for the oracle's report, per position.
     price
         Mid price in USD when synced, or None.
     spread_bps
@@ -50,6 +72,16 @@ class Market:
         When the venue said all this.
     metadata
         Whatever else the venue said, kept for the audit.
+    close_fee_bps
+        Fee of an exit in basis points; the entry's again if None.
+    gas_fee_usd
+        What one transaction costs its sender in USD; zero where the venue takes orders off chain.
+    rollover_hourly
+        Cost of holding as a fraction of notional per hour, to be paid by both sides, or None.
+    long_headroom_usd, short_headroom_usd
+        How much open interest the venue still takes on a side; None where it has no limit.
+    oracle_impact
+        How size moves the price where an oracle makes it, or None.
     """
 
     venue: Venue
@@ -76,6 +108,32 @@ class Market:
     opens_at: datetime | None
     last_synced: datetime
     metadata: dict[str, Any] = field(default_factory=dict)
+    close_fee_bps: Decimal | None = None
+    gas_fee_usd: Decimal = Decimal(0)
+    rollover_hourly: Decimal | None = None
+    long_headroom_usd: Decimal | None = None
+    short_headroom_usd: Decimal | None = None
+    oracle_impact: OracleImpact | None = None
+
+    def headroom_usd(self, side: Side) -> Decimal | None:
+        """Return how much more open interest the venue takes on ``side``; None where it has no limit."""
+        return self.long_headroom_usd if side is Side.LONG else self.short_headroom_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """An order book at one moment: (price, size) levels of each side, best first, sizes in market units."""
+
+    venue: Venue
+    token: str
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    at: datetime
+
+    @property
+    def mid(self) -> Decimal:
+        """Middle between the best prices; both sides must have one."""
+        return (self.bids[0][0] + self.asks[0][0]) / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     UNFUNDED = "UNFUNDED"
     BELOW_MINIMUM = "BELOW_MINIMUM"
     LEVERAGE_TOO_HIGH = "LEVERAGE_TOO_HIGH"
+    OPEN_INTEREST_CAP = "OPEN_INTEREST_CAP"
     POSITION_EXISTS = "POSITION_EXISTS"
     ORDER_PENDING = "ORDER_PENDING"
     KILL_SWITCH = "KILL_SWITCH"
@@ -260,6 +261,10 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.LEVERAGE_TOO_HIGH: ReasonText(
         "The venue does not allow this leverage.", "Cap leverage in the policy."
+    ),
+    Reason.OPEN_INTEREST_CAP: ReasonText(
+        "The venue takes no more open interest of this size on this side of the market.",
+        "Lower the size, or wait until others close.",
     ),
     Reason.POSITION_EXISTS: ReasonText(
         "The account already holds a position in this token.",

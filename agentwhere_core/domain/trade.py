@@ -99,7 +99,16 @@ class PolicyDecision:
 class RoutingConfig:
     """Where to look for a venue, and how to choose (R2).
 
-    ``token_overrides`` maps a canonical symbol to its own priority list. ``version`` is kept with each decision.
+    Parameters
+    ----------
+    venue_priority, routing_strategy, failover_enabled
+        Which venues, in which order; how to choose; and whether to look beyond the first.
+    token_overrides
+        Priority lists of their own for some canonical symbols.
+    token_exclusions
+        Venues that are never used for some canonical symbols, whichever list names them.
+    version
+        Counts the changes of one configuration, and is kept with each decision.
     """
 
     venue_priority: tuple[Venue, ...]
@@ -107,10 +116,13 @@ class RoutingConfig:
     failover_enabled: bool
     token_overrides: dict[str, tuple[Venue, ...]] = field(default_factory=dict)
     version: int = 1
+    token_exclusions: dict[str, tuple[Venue, ...]] = field(default_factory=dict)
 
     def priority_for(self, token: str) -> tuple[Venue, ...]:
         """Return the venues to check for ``token``, first choice first."""
-        return self.token_overrides.get(token, self.venue_priority)
+        priority = self.token_overrides.get(token, self.venue_priority)
+        excluded = self.token_exclusions.get(token)
+        return tuple(v for v in priority if v not in excluded) if excluded else priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +137,21 @@ class FundsAt:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCost:
-    """Cost of a round trip at one venue, in basis points of notional, each term by itself."""
+    """Cost of a round trip at one venue, in basis points of notional, each term by itself; see `where.costs`."""
 
     taker_fee_bps: Decimal
     spread_bps: Decimal
     impact_bps: Decimal
     funding_bps: Decimal
-    fixed_bps: Decimal
+    rollover_bps: Decimal
+    oracle_bps: Decimal
+    close_fee_bps: Decimal
+    gas_bps: Decimal
+
+    @property
+    def slippage_bps(self) -> Decimal:
+        """Distance of both fills from mid: what depends on liquidity alone."""
+        return self.spread_bps + self.impact_bps
 
     @property
     def total_bps(self) -> Decimal:
@@ -141,7 +161,10 @@ class ExpectedCost:
             + self.spread_bps
             + self.impact_bps
             + self.funding_bps
-            + self.fixed_bps
+            + self.rollover_bps
+            + self.oracle_bps
+            + self.close_fee_bps
+            + self.gas_bps
         )
 
 
@@ -157,11 +180,20 @@ class VenueAvailability:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteLeg:
+    """A part of a trade: its venue, and its share of the whole, above 0 and at most 1."""
+
+    venue: Venue
+    share: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingDecision:
     """The router's answer; ``selected_venue`` is None when the signal is skipped.
 
-    ``checked`` holds every venue that was looked at, in order. ``inputs`` holds what the decision was made from, so
-    that it can be recomputed from its row alone (R6).
+    ``checked`` holds every venue that was looked at, in order. ``legs`` are where the trade goes, the largest share
+    first; more than one only where it is split. ``inputs`` is what this decision was made from besides the scene that
+    it shares with others, so that both together give it again (R6).
     """
 
     requested_venue: Venue
@@ -172,6 +204,7 @@ class RoutingDecision:
     strategy: RoutingStrategy
     config_version: int
     inputs: dict[str, Any] = field(default_factory=dict)
+    legs: tuple[RouteLeg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +258,10 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A row of the ledger; without an account where the intent ended before one was needed."""
+    """A row of the ledger; without an account where the intent ended before one was needed.
+
+    ``leg`` numbers the parts of a trade that is split, and ``mid_price`` was the market's when the order was made.
+    """
 
     id: UUID
     submission_id: UUID | None
@@ -251,6 +287,7 @@ class Order:
     average_price: Decimal | None
     venue_order_id: str | None
     reason: Reason | None
+    mid_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

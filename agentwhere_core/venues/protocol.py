@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from agentwhere_core.domain.enums import OrderSide, Venue
-from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.market import Book, Candle, Market, Quote
 from agentwhere_core.domain.trade import (
     AccountState,
     CashFlow,
@@ -40,6 +40,13 @@ class MarketData(Protocol):
 
     def quotes(self, markets: Sequence[Market], now: datetime) -> dict[str, Quote]:
         """Return current quotes by token, in as few requests as the venue allows; unknown tokens are absent."""
+        ...
+
+    def book(self, market: Market, now: datetime) -> Book | None:
+        """Return the market's order book as deep as one request shows it.
+
+        None where a side of it is empty, or where the venue has no books.
+        """
         ...
 
     def candles(

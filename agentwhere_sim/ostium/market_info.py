@@ -31,6 +31,7 @@ _USD = 10**6
 _BASE = 10**18
 _PERCENT_OF_BPS = 10**4
 _MAX_COLLATERAL_PCT = 25
+_NO_DYNAMIC_SPREAD = ("priceImpactK", "netVolThreshold", "decayRate", "buyVolume", "sellVolume")
 # Cost of holding: a share of notional per year of blocks, charged to whatever is not crypto.
 _ROLLOVER_PER_YEAR = Decimal("0.04")
 _BLOCKS_PER_YEAR = 12_000 * 24 * 365
@@ -126,6 +127,7 @@ class MarketInfo:
             "lastRolloverBlock": "0",
             "rolloverFeePerBlock": str(rollover_rate(pair)),
             "maxFundingFeePerBlock": "0",
+            **dict.fromkeys(_NO_DYNAMIC_SPREAD, "0"),
             **dict.fromkeys(zeros, "0"),
             "group": {
                 "id": pair.group,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.market import Market
+from agentwhere_core.domain.market import Book, Market
 
 NOW = datetime(2025, 11, 12, 12, 0, tzinfo=UTC)
 
@@ -37,4 +37,18 @@ def market(venue: Venue = Venue.HYPERLIQUID, token: str = "BTC", name: str | Non
         is_open=True,
         opens_at=None,
         last_synced=NOW,
+    )
+
+
+def book(venue: Venue = Venue.HYPERLIQUID, *, usd: int = 100_000, levels: int = 20) -> Book:
+    """Return a book round 100,000 USD: a first level half a basis point from mid, then one every basis point."""
+    mid = Decimal(100_000)
+    distances = [Decimal(5 + 10 * level) for level in range(levels)]
+    size = usd / mid
+    return Book(
+        venue,
+        "BTC",
+        bids=tuple((mid - distance, size) for distance in distances),
+        asks=tuple((mid + distance, size) for distance in distances),
+        at=NOW,
     )

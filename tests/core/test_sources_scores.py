@@ -1,4 +1,4 @@
-"""Track records of sources, and the regret of routing decisions."""
+"""Track records of sources."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from decimal import Decimal
 from random import Random
 from uuid import UUID
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.idea import Source
-from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import ExpectedCost, VenueAvailability
-from agentwhere_core.performance.regret import ClosedTrade, trade_regret
 from agentwhere_core.performance.sources import (
     MIN_WEIGHT,
     NEW_SOURCE_WEIGHT,
@@ -125,42 +119,3 @@ def test_a_rate_lies_within_its_interval(first: int, second: int) -> None:
     slack = D("1e-20")
     assert 0 <= interval[0] <= D(hits) / trials + slack
     assert D(hits) / trials - slack <= interval[1] <= 1
-
-
-def cost(total: str) -> ExpectedCost:
-    return ExpectedCost(D(total), D(0), D(0), D(0), D(0))
-
-
-CHECKED = (
-    VenueAvailability(Venue.HYPERLIQUID, True, Reason.AVAILABLE, cost=cost("12")),
-    VenueAvailability(Venue.OSTIUM, True, Reason.AVAILABLE, cost=cost("25")),
-    VenueAvailability(Venue.LIGHTER, True, Reason.AVAILABLE, cost=cost("4")),
-    VenueAvailability(Venue.GMX, False, Reason.NOT_LISTED, cost=cost("1")),
-    VenueAvailability(Venue.SPOT, True, Reason.AVAILABLE),
-)
-TRADE = ClosedTrade(UUID(int=7), Venue.HYPERLIQUID, notional_usd=D(5000), cost_usd=D("7.5"))
-
-
-def test_regret_compares_the_real_cost_with_what_each_available_venue_promised() -> None:
-    found = trade_regret(TRADE, CHECKED)
-    rows = [(r.venue, r.was_selected, r.cost_bps, r.regret_bps, r.regret_usd) for r in found.venues]
-    assert rows == [
-        (Venue.HYPERLIQUID, True, D(15), D(0), D(0)),
-        (Venue.OSTIUM, False, D(25), D(-10), D(-5)),
-        (Venue.LIGHTER, False, D(4), D(11), D("5.5")),
-    ]
-    assert found.model_error_bps == 3
-    assert found.worst == found.venues[2]
-
-
-def test_without_a_cheaper_venue_nothing_is_regretted() -> None:
-    found = trade_regret(TRADE, CHECKED[:2])
-    assert found.worst is None
-    named = trade_regret(TRADE, [VenueAvailability(Venue.HYPERLIQUID, True, Reason.AVAILABLE)])
-    assert named.model_error_bps is None
-
-
-def test_a_trade_without_a_size_has_no_regret() -> None:
-    empty = ClosedTrade(UUID(int=7), Venue.HYPERLIQUID, notional_usd=D(0), cost_usd=D(1))
-    with pytest.raises(InvariantError, match="fold its fills"):
-        trade_regret(empty, CHECKED)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from agentwhere_core.domain.enums import OrderSide, Venue
 from agentwhere_core.domain.errors import InvariantError, RefusedError
-from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.market import Book, Candle, Market, Quote
 from agentwhere_core.domain.time import to_ms
 from agentwhere_core.domain.trade import (
     AccountState,
@@ -86,6 +86,11 @@ class Hyperliquid:
             return {}
         reply = self._http.read(self._data_info, body={"type": "metaAndAssetCtxs"})
         return market_data.quotes_of(reply, markets, now)
+
+    def book(self, market: Market, now: datetime) -> Book | None:  # noqa: ARG002
+        """Return twenty levels of each side of the book, with the venue's own time; None if a side is empty."""
+        body = {"type": "l2Book", "coin": market.market_name}
+        return market_data.book_of(self._http.read(self._data_info, body=body), market)
 
     def book_quote(self, market: Market) -> Quote | None:
         """Return the top of one market's book, or None if a side of it is empty."""

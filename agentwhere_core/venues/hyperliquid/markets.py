@@ -9,7 +9,7 @@ from typing import Any
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import MalformedReplyError
-from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.market import Book, Candle, Market, Quote
 from agentwhere_core.domain.time import from_ms
 from agentwhere_core.venues.checked import one_per_token, parse
 from agentwhere_core.venues.hyperliquid import replies
@@ -69,8 +69,8 @@ def quotes_of(reply: Any, markets: Sequence[Market], now: datetime) -> dict[str,
     return found
 
 
-def quote_of_book(reply: Any, market: Market) -> Quote | None:
-    """Return the quote at the top of a book, or None if a side of it is empty."""
+def book_of(reply: Any, market: Market) -> Book | None:
+    """Return the book of an answer to ``l2Book``, or None if a side of it is empty."""
     book = parse(SERVICE, "a book of bids and asks", replies.BOOK, reply)
     if book.coin != market.market_name:
         raise MalformedReplyError(
@@ -79,8 +79,22 @@ def quote_of_book(reply: Any, market: Market) -> Quote | None:
     bids, asks = book.levels
     if not bids or not asks:
         return None
-    bid, ask = bids[0].px, asks[0].px
-    return Quote(Venue.HYPERLIQUID, market.token, bid, (bid + ask) / 2, ask, from_ms(book.time))
+    return Book(
+        Venue.HYPERLIQUID,
+        market.token,
+        bids=tuple((level.px, level.sz) for level in bids),
+        asks=tuple((level.px, level.sz) for level in asks),
+        at=from_ms(book.time),
+    )
+
+
+def quote_of_book(reply: Any, market: Market) -> Quote | None:
+    """Return the quote at the top of a book, or None if a side of it is empty."""
+    book = book_of(reply, market)
+    if book is None:
+        return None
+    bid, ask = book.bids[0][0], book.asks[0][0]
+    return Quote(Venue.HYPERLIQUID, market.token, bid, book.mid, ask, book.at)
 
 
 def candles_of(reply: Any, market: Market, interval: str, now: datetime) -> list[Candle]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agentwhere_core.domain.enums import OrderSide, Venue
 from agentwhere_core.domain.errors import InvariantError, RefusedError, RemoteError
-from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.market import Book, Candle, Market, Quote
 from agentwhere_core.domain.time import Clock, to_ms, utc_now
 from agentwhere_core.domain.trade import (
     AccountState,
@@ -42,6 +42,8 @@ _CANDLES: Final = {
     "12h": timedelta(hours=12),
     "1d": timedelta(days=1),
 }
+# Orders of each side that a whole book is asked for with; the venue gives 250 at most.
+_DEEP = 100
 # The signer gives every transaction ten minutes.
 _LIFE: Final = timedelta(minutes=10)
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -110,13 +112,19 @@ class Lighter:
         found = {market.token: self.book_quote(market, now) for market in markets}
         return {token: quote for token, quote in found.items() if quote is not None}
 
+    def book(self, market: Market, now: datetime) -> Book | None:
+        """Return the best hundred orders of each side of the book, or None if a side is empty."""
+        return market_data.book_of(self._orders(market, _DEEP), market, now)
+
     def book_quote(self, market: Market, now: datetime) -> Quote | None:
         """Return the top of one market's book, or None if a side of it is empty."""
-        params = {"market_id": market.market_index, "limit": 1}
+        return market_data.quote_of_book(self._orders(market, 1), market, now)
+
+    def _orders(self, market: Market, limit: int) -> replies.Book:
+        params = {"market_id": market.market_index, "limit": limit}
         reply = self._http.read(f"{self._data}/orderBookOrders", params=params)
         outcomes.require_ok(reply)
-        book = parse(replies.SERVICE, "a book of bids and asks", replies.BOOK, reply)
-        return market_data.quote_of_book(book, market, now)
+        return parse(replies.SERVICE, "a book of bids and asks", replies.BOOK, reply)
 
     def candles(
         self, market: Market, interval: str, start: datetime, end: datetime, now: datetime

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.market import Book, Candle, Market, Quote
 from agentwhere_core.domain.time import from_ms
 from agentwhere_core.venues.checked import one_per_token
-from agentwhere_core.venues.lighter.replies import Bar, Book, Detail
+from agentwhere_core.venues.lighter.replies import Bar, Detail
+from agentwhere_core.venues.lighter.replies import Book as BookAnswer
 from agentwhere_core.venues.symbols import canonical
 
 _PERCENT = Decimal(100)
@@ -62,13 +63,25 @@ def market_list(details: Iterable[Detail], now: datetime) -> list[Market]:
     return one_per_token(_market(one, now) for one in details if one.market_type == "perp")
 
 
-def quote_of_book(book: Book, market: Market, now: datetime) -> Quote | None:
-    """Return the quote at the top of a book, or None if a side of it is empty."""
-    if not book.bids or not book.asks:
+def book_of(answer: BookAnswer, market: Market, now: datetime) -> Book | None:
+    """Return the book that single orders make, best price first, or None if a side of it is empty."""
+    if not answer.bids or not answer.asks:
         return None
-    bid = max(order.price for order in book.bids)
-    ask = min(order.price for order in book.asks)
-    return Quote(Venue.LIGHTER, market.token, bid, (bid + ask) / 2, ask, now)
+    bids, asks = (
+        sorted(
+            ((order.price, order.remaining_base_amount) for order in orders), reverse=best_is_high
+        )
+        for orders, best_is_high in ((answer.bids, True), (answer.asks, False))
+    )
+    return Book(Venue.LIGHTER, market.token, tuple(bids), tuple(asks), now)
+
+
+def quote_of_book(answer: BookAnswer, market: Market, now: datetime) -> Quote | None:
+    """Return the quote at the top of a book, or None if a side of it is empty."""
+    book = book_of(answer, market, now)
+    if book is None:
+        return None
+    return Quote(Venue.LIGHTER, market.token, book.bids[0][0], book.mid, book.asks[0][0], now)
 
 
 def last_prices(

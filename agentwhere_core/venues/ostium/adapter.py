@@ -13,9 +13,10 @@ from agentwhere_core.domain.errors import (
     ConfigurationError,
     InvariantError,
     RefusedError,
+    RemoteError,
     TimedOutError,
 )
-from agentwhere_core.domain.market import Candle, Market, Quote
+from agentwhere_core.domain.market import Book, Candle, Market, Quote
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import (
     AccountState,
@@ -112,11 +113,27 @@ class Ostium:
         RefusedError
             If the subgraph answers with an error.
         """
-        return self._markets.list_markets(now)
+        return self._markets.list_markets(now, self._gas_price())
+
+    def _gas_price(self) -> int:
+        """Return what the chain asks for gas, in wei; 0 where nobody trades or the node does not answer.
+
+        The list of markets must not fail for it: what gas costs only ranks venues.
+        """
+        if self._trading is None:
+            return 0
+        try:
+            return self._trading.node.block().base_fee + self._trading.node.tip()
+        except RemoteError:
+            return 0
 
     def quotes(self, markets: Sequence[Market], now: datetime) -> dict[str, Quote]:  # noqa: ARG002
         """Return the oracle's bid and ask by token: one request. Quotes carry the oracle's own time."""
         return self._markets.quotes(markets)
+
+    def book(self, market: Market, now: datetime) -> Book | None:  # noqa: ARG002
+        """Return None: an oracle makes the price, and there is no book."""
+        return None
 
     def candles(
         self,

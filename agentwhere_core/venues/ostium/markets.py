@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import RefusedError
-from agentwhere_core.domain.market import Market, Quote
+from agentwhere_core.domain.market import Market, OracleImpact, Quote
 from agentwhere_core.http import HttpClient
 from agentwhere_core.venues.checked import Wire, one_per_token, parse
 from agentwhere_core.venues.ostium.node import SERVICE
@@ -45,7 +45,14 @@ _PAIR_FIELDS = (
     "id from to feed maxLeverage overnightMaxLeverage longOI shortOI maxOI makerFeeP takerFeeP lastFundingRate "
     "rolloverFeePerBlock group { name minLeverage maxLeverage }"
 )
+# What older or newer subgraphs may not know; each is asked for until the answer says that it is not there.
 _ORACLE_FEE = "oracleFee"
+_IMPACT = ("priceImpactK", "netVolThreshold", "buyVolume", "sellVolume")
+# The contracts' unit of the impact of a dollar, whose volumes are dollars x 1e18.
+_IMPACT_UNIT = Decimal(10) ** 27
+# What an entry or exit takes of the chain: roughly, since it depends on what else the transaction finds to do.
+_TRADE_GAS = 700_000
+_ETHER = "ETH/USD"
 
 
 class _Group(Wire):
@@ -71,6 +78,10 @@ class _Pair(Wire):
     taker_fee_p: Decimal
     last_funding_rate: Decimal
     rollover_fee_per_block: Decimal
+    price_impact_k: Decimal = Decimal(0)
+    net_vol_threshold: Decimal = Decimal(0)
+    buy_volume: Decimal = Decimal(0)
+    sell_volume: Decimal = Decimal(0)
     group: _Group
     fee: _Fee
 
@@ -136,8 +147,13 @@ class Markets:
         self._subgraph = subgraph
         self._default_oracle_fee_usd = default_oracle_fee_usd
 
-    def list_markets(self, now: datetime) -> list[Market]:
+    def list_markets(self, now: datetime, gas_price: int = 0) -> list[Market]:
         """Return every pair with its price, and for closed ones when they open.
+
+        Parameters
+        ----------
+        gas_price
+            What the chain asks for a unit of gas, in wei; 0 where it is not known.
 
         Raises
         ------
@@ -145,7 +161,11 @@ class Markets:
             If the subgraph answers with an error.
         """
         pairs, prices = self._pairs(), self.prices()
-        return one_per_token(self._market(pair, prices.get(pair.name), now) for pair in pairs)
+        ether = prices.get(_ETHER)
+        gas_fee_usd = _TRADE_GAS * gas_price * ether.mid / _BASE if ether else Decimal(0)
+        return one_per_token(
+            self._market(pair, prices.get(pair.name), gas_fee_usd, now) for pair in pairs
+        )
 
     def quotes(self, markets: Sequence[Market]) -> dict[str, Quote]:
         """Return the oracle's bid and ask by token: one request. Quotes carry the oracle's own time."""
@@ -159,24 +179,28 @@ class Markets:
         }
 
     def _pairs(self) -> list[_Pair]:
-        """Fetch all pairs; the oracle fee is asked for where the subgraph knows it."""
-        try:
-            return self._pairs_with(_ORACLE_FEE)
-        except RefusedError as error:
-            if _ORACLE_FEE not in str(error):
-                raise
-        return self._pairs_with("")
-
-    def _pairs_with(self, fee_field: str) -> list[_Pair]:
-        selection = f"{_PAIR_FIELDS} fee {{ minLevPos {fee_field} }}"
-        return self._subgraph.list("pairs", selection, _PAIRS)
+        """Fetch all pairs, with what else the subgraph knows of fees and impact."""
+        fee, impact = _ORACLE_FEE, " ".join(_IMPACT)
+        while True:
+            selection = f"{_PAIR_FIELDS} {impact} fee {{ minLevPos {fee} }}"
+            try:
+                return self._subgraph.list("pairs", selection, _PAIRS)
+            except RefusedError as error:
+                if fee and fee in str(error):
+                    fee = ""
+                elif impact and any(name in str(error) for name in _IMPACT):
+                    impact = ""
+                else:
+                    raise
 
     def prices(self) -> dict[str, Price]:
         """Return what the oracle says of every pair, by name."""
         reply = self._http.read(f"{self._data_url}/PricePublish/latest-prices")
         return {price.name: price for price in parse(SERVICE, "a list of prices", _PRICES, reply)}
 
-    def _market(self, pair: _Pair, price: Price | None, now: datetime) -> Market:
+    def _market(
+        self, pair: _Pair, price: Price | None, gas_fee_usd: Decimal, now: datetime
+    ) -> Market:
         symbol = canonical(Venue.OSTIUM, pair.name)
         is_open = price is not None and price.is_market_open
         quote = _quote(symbol.token, price) if price is not None and price.bid > 0 else None
@@ -210,6 +234,13 @@ class Markets:
             opens_at=None if is_open else self._opens_at(pair, now),
             last_synced=now,
             metadata=_metadata(pair),
+            # The fee is taken once, when a trade is opened.
+            close_fee_bps=Decimal(0),
+            gas_fee_usd=gas_fee_usd,
+            rollover_hourly=pair.rollover_fee_per_block / _BASE * _BLOCKS_PER_HOUR,
+            long_headroom_usd=_headroom_usd(pair, pair.long_oi, quote),
+            short_headroom_usd=_headroom_usd(pair, pair.short_oi, quote),
+            oracle_impact=_impact(pair),
         )
 
     def _opens_at(self, pair: _Pair, now: datetime) -> datetime | None:
@@ -240,8 +271,26 @@ def _quote(token: str, price: Price) -> Quote:
     )
 
 
+def _headroom_usd(pair: _Pair, side: Decimal, quote: Quote | None) -> Decimal | None:
+    """Return how much more of one side the venue takes, by its price of now."""
+    if quote is None:
+        return None
+    return max(pair.max_oi / _USD - side / _BASE * quote.mid, Decimal(0))
+
+
+def _impact(pair: _Pair) -> OracleImpact | None:
+    if pair.price_impact_k == 0:
+        return None
+    return OracleImpact(
+        per_usd=pair.price_impact_k / _IMPACT_UNIT,
+        threshold_usd=pair.net_vol_threshold / _BASE,
+        buy_volume_usd=pair.buy_volume / _BASE,
+        sell_volume_usd=pair.sell_volume / _BASE,
+    )
+
+
 def _metadata(pair: _Pair) -> dict[str, Any]:
-    """Return what later decisions about capacity and cost need: headroom is the limit minus a side's interest."""
+    """Return what else the venue says of a pair, for the audit."""
     return {
         "group": pair.group.name,
         "feed": pair.feed,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.trade import VenueAvailability
-from agentwhere_core.where.strategies.protocol import Check, Choice
+from agentwhere_core.domain.trade import RouteLeg, VenueAvailability
+from agentwhere_core.where.strategies.protocol import Choice, Options
 
 
 class FirstAvailable:
     """Stop at the first venue that is available."""
 
-    def choose(self, priority: Sequence[Venue], check: Check) -> Choice:
+    def choose(self, options: Options) -> Choice:
         """Return the first available venue, with all that were looked at up to it."""
         checked: list[VenueAvailability] = []
-        for venue in priority:
-            answer = check(venue)
+        for venue in options.scene.priority:
+            answer = options.check(venue)
             checked.append(answer)
             if answer.is_available:
-                return Choice(tuple(checked), answer)
-        return Choice(tuple(checked), None)
+                return Choice(tuple(checked), (RouteLeg(venue),))
+        return Choice(tuple(checked))
