@@ -97,7 +97,7 @@ def _enter(desk: Desk, entry: Entry, market: Market, quote: Quote, now: datetime
         return _decline(system, desk.lease, entry, Reason.POSITION_EXISTS)
     leverage = min(work.leverage, market.max_leverage).to_integral_value(ROUND_DOWN)
     allocation = min(entry.deployment.capital_usd, state.equity_usd)
-    margin_usd = allocation * work.fund_percentage / 100
+    margin_usd = allocation * work.fund_percentage / 100 * work.share
     if margin_usd > state.free_margin_usd:
         return _decline(system, desk.lease, entry, Reason.UNFUNDED)
     size, limit_price = desk.adapter.entry(
@@ -123,6 +123,8 @@ def _enter(desk: Desk, entry: Entry, market: Market, quote: Quote, now: datetime
             attempt=work.attempt,
             leverage=leverage,
             specs=specs,
+            mid_price=quote.mid,
+            leg=work.leg,
         ),
     )
     return Outcome(entry, orders[0], orders[0].reason)
@@ -134,7 +136,7 @@ def _notional(entry: Entry, market: Market, quote: Quote, most_usd: Decimal) -> 
     if quantity is None:
         return most_usd
     price = quote.ask if entry.side is OrderSide.BUY else quote.bid
-    return min(most_usd, quantity / market.size_multiplier * price)
+    return min(most_usd, quantity * entry.work.share / market.size_multiplier * price)
 
 
 def _with_protection(
@@ -205,7 +207,7 @@ def _decline(system: System, held: Lease, entry: Entry, reason: Reason) -> Outco
         account_id=entry.account.id if entry.account else None,
         signal_id=work.signal.id,
         position_id=None,
-        leg=0,
+        leg=work.leg,
         attempt=work.attempt,
         purpose=OrderPurpose.ENTRY,
         venue=work.venue,
@@ -232,5 +234,5 @@ def _decline(system: System, held: Lease, entry: Entry, reason: Reason) -> Outco
 
 def _client_id(work: EntryWork, purpose: OrderPurpose) -> str:
     return client_id(
-        work.venue, entry_key(work.deployment_id, work.signal.id, 0, purpose), work.attempt
+        work.venue, entry_key(work.deployment_id, work.signal.id, work.leg, purpose), work.attempt
     )

@@ -145,6 +145,7 @@ def _close(desk: ExitDesk, decision: ExitDecision, position: Position, attempt: 
             attempt=attempt,
             leverage=position.leverage,
             specs=(spec,),
+            mid_price=quote.mid,
         ),
     )
 

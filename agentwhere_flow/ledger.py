@@ -39,7 +39,10 @@ Sign = Callable[[str, int, datetime], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Orders that belong into one submission, and what they are for; the entry or exit comes first in ``specs``."""
+    """Orders that belong into one submission, and what they are for; the entry or exit comes first in ``specs``.
+
+    ``leg`` numbers the parts of a trade that is split, and ``mid_price`` is the market's when the orders are made.
+    """
 
     account: VenueAccount
     market: Market
@@ -50,6 +53,8 @@ class Intent:
     attempt: int
     leverage: Decimal
     specs: tuple[OrderSpec, ...]
+    mid_price: Decimal
+    leg: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ def planned_orders(intent: Intent, submission_id: UUID | None) -> list[Order]:
             account_id=intent.account.id,
             signal_id=intent.signal_id,
             position_id=intent.position_id,
-            leg=0,
+            leg=intent.leg,
             attempt=intent.attempt,
             purpose=spec.purpose,
             venue=intent.account.venue,
@@ -171,6 +176,7 @@ def planned_orders(intent: Intent, submission_id: UUID | None) -> list[Order]:
             average_price=None,
             venue_order_id=None,
             reason=None,
+            mid_price=intent.mid_price,
         )
         for spec in intent.specs
     ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agentwhere_core.performance.regret import TradeRegret, trade_regret
+from agentwhere_core.domain.enums import Venue
+from agentwhere_core.performance.regret import Chosen, TradeRegret, trade_regret
+from agentwhere_core.where.record import read_scene, read_trade
 from agentwhere_flow.report import Tally, step
-from agentwhere_store import hindsight as store
-from agentwhere_store.hindsight import RoutedTrade
+from agentwhere_store import regrets as store
+from agentwhere_store.regrets import RoutedTrade
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
 
 @step("routing_regret")
 def compute_regret(system: System, now: datetime) -> Tally:
-    """Compare each trade that closed since the last run with the venues that its decision found available."""
+    """Compare each trade that closed since the last run with the venues that were available to it."""
     tally = Tally()
     with system.engine.begin() as conn:
         trades = store.trades_without_regret(conn)
-        found = [(routed, trade_regret(routed.trade, routed.checked)) for routed in trades]
+        rates = store.observed_funding(conn, [routed.trade.position_id for routed in trades])
+        found = [
+            (routed, _regret(routed, rates.get(routed.trade.position_id, {}))) for routed in trades
+        ]
         rows = store.save_regret(conn, found, now)
     tally.rows_in, tally.rows_out = len(trades), rows
     errors = [regret.model_error_bps for _, regret in found if regret.model_error_bps is not None]
@@ -33,14 +39,27 @@ def compute_regret(system: System, now: datetime) -> Tally:
     return tally
 
 
+def regret_by_venue(system: System, since: datetime | None = None) -> list[dict[str, Any]]:
+    """Return, by strategy and venue, what trades cost and what the best other venue would have saved."""
+    with system.engine.begin() as conn:
+        return store.regret_by_venue(conn, since)
+
+
+def _regret(routed: RoutedTrade, rates: Mapping[Venue, Decimal]) -> TradeRegret:
+    request, standings = read_trade(routed.inputs)
+    return trade_regret(routed.trade, Chosen(read_scene(routed.scene), request, standings), rates)
+
+
 def _row(routed: RoutedTrade, regret: TradeRegret) -> dict[str, object]:
-    own = next((item for item in regret.venues if item.was_selected), None)
-    worst = regret.worst
+    own, worst = regret.venues[0].cost, regret.worst
     return {
         "token": routed.token,
         "venue": routed.trade.venue.value,
         "notional USD": f"{routed.trade.notional_usd:.2f}",
-        "cost bps": "" if own is None else f"{own.cost_bps:.2f}",
+        "fees bps": f"{own.fees_bps:.2f}",
+        "slippage bps": f"{own.slippage_bps:.2f}",
+        "funding bps": f"{own.funding_bps:.2f}",
+        "cost bps": f"{own.total_bps:.2f}",
         "cheaper venue": "none" if worst is None else worst.venue.value,
         "regret bps": "" if worst is None else f"{worst.regret_bps:.2f}",
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from agentwhere_core.domain.enums import HealthStatus, RoutingStrategy, Side, Venue
 from agentwhere_core.domain.errors import RemoteError
+from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.trade import (
     Deployment,
@@ -23,18 +24,18 @@ from agentwhere_core.domain.trade import (
     VenueAccount,
 )
 from agentwhere_core.venues.symbols import canonical
-from agentwhere_core.where.availability import RouteRequest, VenueView
 from agentwhere_core.where.router import route
+from agentwhere_core.where.scene import DEFAULT_HOLDING_H, RouteRequest, Scene, Site, Standing
+from agentwhere_flow.depth import Depth, read_depth
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
+from agentwhere_store import decisions, open_orders, operations, positions
 from agentwhere_store import markets as market_store
-from agentwhere_store import open_orders, operations, positions
 from agentwhere_store import routing as store
-from agentwhere_store.routing import KillSwitches, RoutedSignal, RoutingWork
+from agentwhere_store.decisions import RoutedSignal
+from agentwhere_store.routing import KillSwitches, RoutingWork
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
 
@@ -50,40 +51,47 @@ class _World:
     now: datetime
     configs: Mapping[UUID | None, RoutingConfig]
     markets: Mapping[tuple[Venue, str], Market]
+    depth: Depth
     switches: KillSwitches
     unhealthy: frozenset[Venue]
     enabled: Sequence[Venue]
     executing: frozenset[Venue]
     max_age: timedelta
+    scenes: dict[UUID, Scene] = field(default_factory=dict)
+    scene_ids: dict[tuple[str, UUID | None], UUID] = field(default_factory=dict)
 
-    def config_for(self, agent_id: UUID | None) -> RoutingConfig:
-        """Return the agent's own configuration, or the global one."""
-        return self.configs.get(agent_id) or self.configs[None]
+    def scene(self, token: str, agent_id: UUID | None) -> tuple[UUID, Scene]:
+        """Return what is known of a token, by the agent's own configuration or the global one, and its id."""
+        configured = agent_id if agent_id in self.configs else None
+        id_ = self.scene_ids.get((token, configured))
+        if id_ is None:
+            id_ = self.scene_ids[token, configured] = new_id()
+            config = self.configs[configured]
+            sites = {venue: self._site(venue, token) for venue in _ROUTABLE}
+            self.scenes[id_] = Scene(token, config, sites, self.now)
+        return id_, self.scenes[id_]
 
-    def views(
-        self,
-        token: str,
-        funds: Mapping[Venue, FundsAt],
-        *,
-        agent_id: UUID | None = None,
-        deployment_id: UUID | None = None,
-    ) -> dict[Venue, VenueView]:
-        """Return what is known of each venue for one trade."""
-        stopped_everywhere = self.switches.is_global or (
-            agent_id in self.switches.agents or deployment_id in self.switches.deployments
+    def standings(
+        self, funds: Mapping[Venue, FundsAt], *, agent_id: UUID, deployment_id: UUID
+    ) -> dict[Venue, Standing]:
+        """Return what a deployment can do at each venue."""
+        if agent_id in self.switches.agents or deployment_id in self.switches.deployments:
+            return {venue: Standing(funds.get(venue), is_stopped=True) for venue in _ROUTABLE}
+        return {venue: Standing(at) for venue, at in funds.items()}
+
+    def _site(self, venue: Venue, token: str) -> Site:
+        market = self.markets.get((venue, token))
+        if market is not None:
+            market = self.depth.refreshed(market)
+        return Site(
+            market=market,
+            book=self.depth.books.get((venue, token)),
+            can_execute=venue in self.executing,
+            is_enabled=venue in self.enabled,
+            is_healthy=venue not in self.unhealthy,
+            is_stopped=self.switches.is_global or venue in self.switches.venues,
+            max_age=self.max_age,
         )
-        return {
-            venue: VenueView(
-                market=self.markets.get((venue, token)),
-                funds=funds.get(venue),
-                can_execute=venue in self.executing,
-                is_enabled=venue in self.enabled,
-                is_healthy=venue not in self.unhealthy,
-                is_stopped=stopped_everywhere or venue in self.switches.venues,
-                max_age=self.max_age,
-            )
-            for venue in _ROUTABLE
-        }
 
 
 @step("routing_decisions")
@@ -92,9 +100,11 @@ def route_signals(system: System, now: datetime) -> Tally:
     tally = Tally()
     with system.engine.begin() as conn:
         work = store.unrouted(conn, now)
-        world = _read_world(system, conn, {item.signal.token for item in work}, now)
         by_id = {item.id: item for item in agent_store.deployments(conn)}
     tally.rows_in = len(work)
+    world = _read_world(system, {item.signal.token for item in work}, now)
+    tally.details["books"] = len(world.depth.books)
+    tally.details["books_unread"] = world.depth.unread
     concerned = {item.decision.deployment_id for item in work if item.signal.expires_at > now}
     accounts = [a for id_ in concerned for a in by_id[id_].accounts if a.is_enabled]
     funds, unread = _read_funds(system, world, accounts, now, tally)
@@ -110,27 +120,30 @@ def route_signals(system: System, now: datetime) -> Tally:
         _reserve(funds, routed[-1])
     tally.details["decision_seconds"] = round(time.perf_counter() - began, 6)
     with system.engine.begin() as conn:
-        tally.rows_out = store.save_decisions(conn, routed, now)
+        tally.rows_out = decisions.save_decisions(conn, world.scenes, routed, now)
     _count(tally, routed, by_id)
     return tally
 
 
 def explain_route(
-    system: System, now: datetime, token: str, side: Side = Side.LONG
+    system: System,
+    now: datetime,
+    token: str,
+    side: Side = Side.LONG,
+    margin_usd: Decimal = EXAMPLE_MARGIN_USD,
 ) -> RoutingDecision:
-    """Decide where a small trade would go now, by the global configuration and for no account in particular.
+    """Decide where a trade would go now, by the global configuration and for no account in particular.
 
     ``token`` may be a canonical symbol, or any venue's own name for a market.
     """
     with system.engine.begin() as conn:
         token = _symbol(token, market_store.listed_tokens(conn))
-        world = _read_world(system, conn, {token}, now)
-    plenty = FundsAt(equity_usd=Decimal(10) ** 9, free_margin_usd=Decimal(10) ** 9)
+    world = _read_world(system, {token}, now)
+    plenty = Standing(FundsAt(equity_usd=Decimal(10) ** 9, free_margin_usd=Decimal(10) ** 9))
     return route(
-        RouteRequest(token=token, side=side, margin_usd=EXAMPLE_MARGIN_USD, leverage=Decimal(1)),
-        world.config_for(None),
-        world.views(token, dict.fromkeys(world.executing, plenty)),
-        now,
+        RouteRequest(token=token, side=side, margin_usd=margin_usd, leverage=Decimal(1)),
+        world.scene(token, None)[1],
+        dict.fromkeys(world.executing, plenty),
     )
 
 
@@ -148,9 +161,8 @@ def route_elsewhere(
     None says that it must wait: failover is off, entries are stopped, or an account cannot be read.
     """
     signal = work.signal
-    with system.engine.begin() as conn:
-        world = _read_world(system, conn, {signal.token}, now)
-    config = world.config_for(signal.agent_id)
+    world = _read_world(system, {signal.token}, now)
+    config = world.configs.get(signal.agent_id) or world.configs[None]
     switches = world.switches
     if (
         not config.failover_enabled
@@ -173,8 +185,8 @@ def route_elsewhere(
         if config.routing_strategy is RoutingStrategy.SPLIT
         else config.routing_strategy,
     )
-    configs: dict[UUID | None, RoutingConfig] = {signal.agent_id: narrowed}
-    return _decide(work, deployment, replace(world, configs=configs), funds).decision
+    again = replace(world, configs={signal.agent_id: narrowed}, scenes={}, scene_ids={})
+    return _decide(work, deployment, again, funds).decision
 
 
 def _symbol(text: str, listed: frozenset[str]) -> str:
@@ -183,17 +195,21 @@ def _symbol(text: str, listed: frozenset[str]) -> str:
     return next((token for token in spellings if token in listed), text.upper())
 
 
-def _read_world(system: System, conn: Connection, tokens: Iterable[str], now: datetime) -> _World:
+def _read_world(system: System, tokens: Collection[str], now: datetime) -> _World:
+    with system.engine.begin() as conn:
+        configs = store.routing_configs(conn)
+        markets = market_store.markets(conn, tokens=tokens)
+        switches = store.engaged_switches(conn)
+        health = operations.venue_health(conn, now)
+    unhealthy = frozenset(v for v, status in health.items() if status is HealthStatus.CRITICAL)
+    asked = [m for m in markets if m.is_active and m.venue not in unhealthy]
     return _World(
         now=now,
-        configs=store.routing_configs(conn),
-        markets={(m.venue, m.token): m for m in market_store.markets(conn, tokens=set(tokens))},
-        switches=store.engaged_switches(conn),
-        unhealthy=frozenset(
-            venue
-            for venue, status in operations.venue_health(conn, now).items()
-            if status is HealthStatus.CRITICAL
-        ),
+        configs=configs,
+        markets={(market.venue, market.token): market for market in markets},
+        depth=read_depth(system, asked, now),
+        switches=switches,
+        unhealthy=unhealthy,
         enabled=tuple(system.venues),
         executing=frozenset(v for v in system.venues if system.execution(v) is not None),
         max_age=timedelta(hours=system.settings.market_data_max_age_h),
@@ -256,17 +272,16 @@ def _read_funds(
 
 
 def _reserve(funds: dict[UUID, dict[Venue, FundsAt]], routed: RoutedSignal) -> None:
-    """Take what a decision will use out of the account, so that the next one of this pass does not count on it."""
-    venue = routed.decision.selected_venue
+    """Take what a decision will use out of the accounts, so that the next one of this pass does not count on it."""
     at = funds.get(routed.deployment_id, {})
-    if venue is None or venue not in at:
-        return
-    before = at[venue]
-    at[venue] = replace(
-        before,
-        free_margin_usd=before.free_margin_usd - routed.margin_usd,
-        pending_tokens=before.pending_tokens | {routed.signal.token},
-    )
+    for leg in routed.decision.legs:
+        before = at.get(leg.venue)
+        if before is not None:
+            at[leg.venue] = replace(
+                before,
+                free_margin_usd=before.free_margin_usd - routed.margin_usd * leg.share,
+                pending_tokens=before.pending_tokens | {routed.signal.token},
+            )
 
 
 def _decide(
@@ -277,6 +292,7 @@ def _decide(
 ) -> RoutedSignal:
     signal = work.signal
     margin_usd = deployment.capital_usd * work.decision.fund_percentage / 100
+    scene_id, scene = world.scene(signal.token, signal.agent_id)
     began = time.perf_counter()
     decision = route(
         RouteRequest(
@@ -285,19 +301,16 @@ def _decide(
             margin_usd=margin_usd,
             leverage=work.decision.leverage,
             requested_venue=signal.venue,
+            holding_h=signal.max_holding_h or DEFAULT_HOLDING_H,
             expires_at=signal.expires_at,
         ),
-        world.config_for(signal.agent_id),
-        world.views(
-            signal.token,
-            funds.get(deployment.id, {}),
-            agent_id=signal.agent_id,
-            deployment_id=deployment.id,
+        scene,
+        world.standings(
+            funds.get(deployment.id, {}), agent_id=signal.agent_id, deployment_id=deployment.id
         ),
-        world.now,
     )
-    elapsed_ms = Decimal(str(round((time.perf_counter() - began) * 1000, 4)))
-    return RoutedSignal(signal, deployment.id, decision, margin_usd, elapsed_ms)
+    elapsed_ms = Decimal(f"{(time.perf_counter() - began) * 1000:.4f}")
+    return RoutedSignal(signal, deployment.id, decision, scene_id, margin_usd, elapsed_ms)
 
 
 def _count(tally: Tally, routed: Sequence[RoutedSignal], by_id: Mapping[UUID, Deployment]) -> None:

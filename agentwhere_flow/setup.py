@@ -104,7 +104,7 @@ def _default_routing(conn: Connection, now: datetime) -> str:
     was_there = config is not None
     if config is None:
         config = DEFAULT_ROUTING
-        routing_store.put_routing_config(conn, None, config, now)
+        routing_store.put_routing_config(conn, None, config, now, author="setup")
     order = ", ".join(config.venue_priority)
     failover = "on" if config.failover_enabled else "off"
     text = f"{order}; {config.routing_strategy}; failover {failover}"

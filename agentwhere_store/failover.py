@@ -25,7 +25,12 @@ from agentwhere_store.open_orders import MAX_ATTEMPTS
 from agentwhere_store.routing import RoutingWork, signal_from_row
 from agentwhere_store.rows import json_safe
 from agentwhere_store.tables.ideas import signals
-from agentwhere_store.tables.trading import orders, policy_decisions, venue_routing_history
+from agentwhere_store.tables.trading import (
+    orders,
+    policy_decisions,
+    routing_legs,
+    venue_routing_history,
+)
 
 _ENDED = [state.value for state in FINAL]
 
@@ -56,7 +61,7 @@ def rejected_entries(
     """Return rejected entries of unexpired ``MULTI`` signals whose attempt is not on their decision's record yet.
 
     Only those of which every order has ended without a fill, so that nothing can be at a venue any more, and which
-    have an attempt left.
+    have an attempt left. A leg of a split trade is not among them: the others go on without it.
     """
     history, other = venue_routing_history, orders.alias("other")
     is_alive = exists().where(
@@ -98,7 +103,7 @@ def rejected_entries(
             signals.c.expires_at > now,
             orders.c.purpose == OrderPurpose.ENTRY.value,
             orders.c.state == OrderState.REJECTED.value,
-            orders.c.leg == 0,
+            ~exists().where(routing_legs.c.routing_id == history.c.id),
             orders.c.attempt < MAX_ATTEMPTS,
             orders.c.reason.in_([reason.value for reason in reasons]),
             ~is_alive,

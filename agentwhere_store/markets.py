@@ -17,6 +17,7 @@ from agentwhere_core.domain.enums import PositionStatus, Venue
 from agentwhere_core.domain.errors import MalformedReplyError
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Candle, Market, MarketContext
+from agentwhere_core.where.record import read_oracle_impact, tell_oracle_impact
 from agentwhere_store.rows import json_safe
 from agentwhere_store.tables.ideas import candles as candle_table
 from agentwhere_store.tables.ideas import market_context, venue_markets
@@ -290,6 +291,12 @@ def _market_values(market: Market) -> dict[str, Any]:
         "opens_at": market.opens_at,
         "last_synced": market.last_synced,
         "metadata": json_safe(market.metadata),
+        "close_fee_bps": market.close_fee_bps,
+        "gas_fee_usd": market.gas_fee_usd,
+        "rollover_hourly": market.rollover_hourly,
+        "long_headroom_usd": market.long_headroom_usd,
+        "short_headroom_usd": market.short_headroom_usd,
+        "oracle_impact": tell_oracle_impact(market.oracle_impact),
     }
 
 
@@ -319,4 +326,10 @@ def _market(row: Row[Any]) -> Market:
         opens_at=row.opens_at,
         last_synced=row.last_synced,
         metadata=row.metadata,
+        close_fee_bps=row.close_fee_bps,
+        gas_fee_usd=row.gas_fee_usd,
+        rollover_hourly=row.rollover_hourly,
+        long_headroom_usd=row.long_headroom_usd,
+        short_headroom_usd=row.short_headroom_usd,
+        oracle_impact=read_oracle_impact(row.oracle_impact),
     )

@@ -30,6 +30,7 @@ from agentwhere_store.tables.trading import (
     orders,
     policy_decisions,
     positions,
+    routing_legs,
     submissions,
     venue_routing_history,
 )
@@ -43,7 +44,10 @@ _UNSETTLED = (*_IN_DOUBT, OrderState.ACKED, OrderState.PARTIAL)
 
 @dataclass(frozen=True, slots=True)
 class EntryWork:
-    """A routed signal that has no order yet, or whose last attempt provably left nothing behind."""
+    """A routed signal that has no order yet, or whose last attempt provably left nothing behind.
+
+    Where the trade is split, each of its legs is a work of its own, with its share of the size.
+    """
 
     signal: Signal
     deployment_id: UUID
@@ -52,6 +56,8 @@ class EntryWork:
     fund_percentage: Decimal
     leverage: Decimal
     attempt: int
+    leg: int = 0
+    share: Decimal = Decimal(1)
 
     def is_stopped(self, switches: KillSwitches) -> bool:
         """Return whether a kill switch stops this entry."""
@@ -127,13 +133,17 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
     that was sent with an attempt must have ended too, or it would meet the protection of the next one. After a failover
     the entry goes to the venue that the decision was moved to.
     """
+    leg = func.coalesce(routing_legs.c.leg, 0)
     same = and_(
         orders.c.signal_id == venue_routing_history.c.signal_id,
         orders.c.deployment_id == venue_routing_history.c.deployment_id,
+        orders.c.leg == leg,
     )
     is_entry = orders.c.purpose == OrderPurpose.ENTRY.value
     venue = func.coalesce(
-        venue_routing_history.c.failover_venue, venue_routing_history.c.selected_venue
+        routing_legs.c.venue,
+        venue_routing_history.c.failover_venue,
+        venue_routing_history.c.selected_venue,
     )
     repeatable = and_(
         orders.c.state.in_([OrderState.REJECTED.value, OrderState.CANCELLED.value]),
@@ -154,6 +164,8 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
             venue_routing_history.c.id.label("routing_id"),
             venue_routing_history.c.deployment_id,
             venue.label("venue_to_enter"),
+            leg.label("leg"),
+            func.coalesce(routing_legs.c.share, 1).label("share"),
             policy_decisions.c.fund_percentage.label("decided_percentage"),
             policy_decisions.c.leverage.label("decided_leverage"),
             attempts.label("attempts"),
@@ -166,12 +178,13 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
                 policy_decisions.c.deployment_id == venue_routing_history.c.deployment_id,
             ),
         )
+        .outerjoin(routing_legs, routing_legs.c.routing_id == venue_routing_history.c.id)
         .where(
             signals.c.expires_at > now - EXPIRY_LOOK_BACK,
             venue.is_not(None),
             ~exists().where(same, or_(and_(is_entry, ~repeatable), is_unsettled)),
         )
-        .order_by(venue_routing_history.c.id)
+        .order_by(venue_routing_history.c.id, leg)
         .limit(limit)
     )
     return [
@@ -183,6 +196,8 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
             fund_percentage=row.decided_percentage,
             leverage=row.decided_leverage,
             attempt=row.attempts + 1,
+            leg=row.leg,
+            share=row.share,
         )
         for row in rows
     ]
@@ -276,6 +291,7 @@ def _orders(conn: Connection, condition: ColumnElement[bool]) -> list[Order]:
             average_price=row.average_price,
             venue_order_id=row.venue_order_id,
             reason=Reason(row.reason) if row.reason else None,
+            mid_price=row.mid_price,
         )
         for row in rows
     ]

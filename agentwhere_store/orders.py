@@ -139,6 +139,7 @@ def _insert_intent(
                 "limit_price": order.limit_price,
                 "trigger_price": order.trigger_price,
                 "leverage": order.leverage,
+                "mid_price": order.mid_price,
                 "client_id": order.client_id,
                 "state": order.state.value,
                 "reason": order.reason,

@@ -1,11 +1,10 @@
-"""Routing: configuration, the work to be routed, and the history of decisions."""
+"""Routing: configuration with its versions, the work to be routed, and what is stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -16,14 +15,14 @@ from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Side, V
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import PolicyDecision, RoutingConfig, RoutingDecision
-from agentwhere_store.bulk import insert_many_ignoring_known
+from agentwhere_core.domain.trade import PolicyDecision, RoutingConfig
+from agentwhere_core.where.config import validate_config
 from agentwhere_store.rows import EXPIRY_LOOK_BACK, json_safe
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import kill_switches
 from agentwhere_store.tables.trading import (
-    deployments,
     policy_decisions,
+    routing_config_versions,
     venue_routing_config,
     venue_routing_history,
 )
@@ -38,14 +37,12 @@ class RoutingWork:
 
 
 @dataclass(frozen=True, slots=True)
-class RoutedSignal:
-    """A decision about to be written to the history."""
+class ConfigVersion:
+    """A configuration as it once stood: who wrote it, and when."""
 
-    signal: Signal
-    deployment_id: UUID
-    decision: RoutingDecision
-    margin_usd: Decimal
-    duration_ms: Decimal
+    config: RoutingConfig
+    author: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +66,85 @@ class KillSwitches:
 
 def routing_configs(conn: Connection) -> dict[UUID | None, RoutingConfig]:
     """Return the configuration by agent; the global one stands under None."""
-    return {
-        row.agent_id: RoutingConfig(
-            venue_priority=tuple(Venue(venue) for venue in row.venue_priority),
-            routing_strategy=RoutingStrategy(row.routing_strategy),
-            failover_enabled=row.failover_enabled,
-            token_overrides={
-                token: tuple(Venue(venue) for venue in venues)
-                for token, venues in row.token_overrides.items()
-            },
-            version=row.version,
-        )
-        for row in conn.execute(select(venue_routing_config))
-    }
+    rows = conn.execute(select(venue_routing_config))
+    return {row.agent_id: _config(row) for row in rows}
 
 
 def put_routing_config(
-    conn: Connection, agent_id: UUID | None, config: RoutingConfig, now: datetime
-) -> None:
-    """Write the global (None) or an agent's configuration; the version goes up by one with each write."""
+    conn: Connection,
+    agent_id: UUID | None,
+    config: RoutingConfig,
+    now: datetime,
+    *,
+    author: str = "system",
+) -> int:
+    """Write the global (None) or an agent's configuration, keep it among its versions, and return its version.
+
+    The version goes up by one with each write, whatever ``config`` says of it.
+
+    Raises
+    ------
+    ConfigurationError
+        If the configuration cannot work; nothing is written.
+    """
+    validate_config(config)
     values = {
         "venue_priority": [venue.value for venue in config.venue_priority],
         "routing_strategy": config.routing_strategy.value,
         "failover_enabled": config.failover_enabled,
         "token_overrides": json_safe(config.token_overrides),
-        "updated_at": now,
+        "token_exclusions": json_safe(config.token_exclusions),
     }
     statement = insert(venue_routing_config).values(
-        id=new_id(), agent_id=agent_id, version=1, created_at=now, **values
+        id=new_id(), agent_id=agent_id, version=1, created_at=now, updated_at=now, **values
     )
-    conn.execute(
+    version = conn.execute(
         statement.on_conflict_do_update(
             index_elements=["agent_id"],
-            set_={**values, "version": venue_routing_config.c.version + 1},
+            set_={
+                **values,
+                "updated_at": now,
+                "version": venue_routing_config.c.version + 1,
+            },
+        ).returning(venue_routing_config.c.version)
+    ).scalar_one()
+    conn.execute(
+        insert(routing_config_versions).values(
+            id=new_id(),
+            agent_id=agent_id,
+            version=version,
+            author=author,
+            created_at=now,
+            **values,
         )
     )
+    return int(version)
+
+
+def config_versions(conn: Connection, agent_id: UUID | None) -> list[ConfigVersion]:
+    """Return every configuration that an agent (None: the whole system) ever had, newest first."""
+    table = routing_config_versions
+    rows = conn.execute(
+        select(table)
+        .where(table.c.agent_id.is_not_distinct_from(agent_id))
+        .order_by(table.c.version.desc())
+    )
+    return [ConfigVersion(_config(row), row.author, row.created_at) for row in rows]
+
+
+def _config(row: Any) -> RoutingConfig:
+    return RoutingConfig(
+        venue_priority=tuple(Venue(venue) for venue in row.venue_priority),
+        routing_strategy=RoutingStrategy(row.routing_strategy),
+        failover_enabled=row.failover_enabled,
+        token_overrides=_by_token(row.token_overrides),
+        version=row.version,
+        token_exclusions=_by_token(row.token_exclusions),
+    )
+
+
+def _by_token(lists: Mapping[str, Sequence[str]]) -> dict[str, tuple[Venue, ...]]:
+    return {token: tuple(Venue(venue) for venue in venues) for token, venues in lists.items()}
 
 
 def signal_from_row(row: Any) -> Signal:
@@ -175,57 +216,6 @@ def unrouted(conn: Connection, now: datetime, limit: int = 20_000) -> list[Routi
     ]
 
 
-def save_decisions(conn: Connection, routed: Sequence[RoutedSignal], now: datetime) -> int:
-    """Append decisions to the history; a decision that is already there stays. Return how many were new."""
-    return insert_many_ignoring_known(
-        conn,
-        venue_routing_history,
-        [
-            {
-                "id": new_id(),
-                "signal_id": item.signal.id,
-                "deployment_id": item.deployment_id,
-                "attempt": 1,
-                "token_symbol": item.signal.token,
-                "requested_venue": item.decision.requested_venue.value,
-                "selected_venue": item.decision.selected_venue
-                and item.decision.selected_venue.value,
-                "routing_reason": item.decision.reason.value,
-                "story": item.decision.story,
-                "checked_venues": [check.venue.value for check in item.decision.checked],
-                "venue_availability": [_availability(check) for check in item.decision.checked],
-                "routing_strategy": item.decision.strategy.value,
-                "config_version": item.decision.config_version,
-                "inputs": item.decision.inputs,
-                "routing_duration_ms": item.duration_ms,
-                "created_at": now,
-            }
-            for item in routed
-        ],
-        known_by=("signal_id", "deployment_id", "attempt"),
-    )
-
-
-def _availability(check: Any) -> dict[str, Any]:
-    cost = check.cost
-    return {
-        "venue": check.venue.value,
-        "available": check.is_available,
-        "reason": check.reason.value,
-        "detail": check.detail,
-        "cost_bps": None
-        if cost is None
-        else {
-            "taker_fee": str(cost.taker_fee_bps),
-            "spread": str(cost.spread_bps),
-            "impact": str(cost.impact_bps),
-            "funding": str(cost.funding_bps),
-            "fixed": str(cost.fixed_bps),
-            "total": str(cost.total_bps),
-        },
-    }
-
-
 def engaged_switches(conn: Connection) -> KillSwitches:
     """Return every kill switch that is engaged now."""
     rows = list(
@@ -241,24 +231,3 @@ def engaged_switches(conn: Connection) -> KillSwitches:
         deployments=frozenset(UUID(row.target) for row in rows if row.scope == "DEPLOYMENT"),
         venues=frozenset(Venue(row.target) for row in rows if row.scope == "VENUE"),
     )
-
-
-def decisions_since(conn: Connection, since: datetime, limit: int = 100) -> list[dict[str, Any]]:
-    """Return the newest decisions, for people."""
-    rows = conn.execute(
-        select(
-            venue_routing_history.c.created_at,
-            venue_routing_history.c.token_symbol,
-            venue_routing_history.c.requested_venue,
-            venue_routing_history.c.selected_venue,
-            venue_routing_history.c.routing_reason,
-            venue_routing_history.c.checked_venues,
-            venue_routing_history.c.story,
-            deployments.c.name.label("deployment"),
-        )
-        .join(deployments, deployments.c.id == venue_routing_history.c.deployment_id)
-        .where(venue_routing_history.c.created_at >= since)
-        .order_by(venue_routing_history.c.id.desc())
-        .limit(limit)
-    )
-    return [dict(row._mapping) for row in rows]

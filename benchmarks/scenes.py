@@ -13,13 +13,13 @@ from sqlalchemy import Connection, Table
 from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Side, Venue
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
-from agentwhere_core.domain.market import Market
+from agentwhere_core.domain.market import Book, Market
 from agentwhere_core.domain.trade import (
     FundsAt,
     PolicyDecision,
     RoutingConfig,
 )
-from agentwhere_core.where.availability import RouteRequest, VenueView
+from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
 from agentwhere_store import policy as policy_store
 from agentwhere_store import routing as routing_store
 from agentwhere_store import signals as signal_store
@@ -28,6 +28,7 @@ from agentwhere_store.tables.trading import deployments, venue_accounts
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HL, OSTIUM, LIGHTER = Venue.HYPERLIQUID, Venue.OSTIUM, Venue.LIGHTER
+EVERYWHERE = (HL, OSTIUM, LIGHTER)
 CONFIG = RoutingConfig(
     venue_priority=(HL, OSTIUM, LIGHTER),
     routing_strategy=RoutingStrategy.FIRST_AVAILABLE,
@@ -38,6 +39,7 @@ FUNDS = FundsAt(
     free_margin_usd=Decimal(9_000),
     open_tokens=frozenset({"ETH", "SOL"}),
 )
+STANDINGS = dict.fromkeys(EVERYWHERE, Standing(FUNDS))
 REQUEST = RouteRequest("BTC", Side.LONG, margin_usd=Decimal(500), leverage=Decimal(3))
 
 
@@ -70,22 +72,31 @@ def market(venue: Venue, token: str = "BTC") -> Market:
     )
 
 
-def chosen_at_once(token: str = "BTC") -> dict[Venue, VenueView]:
-    """Return views of which the first venue takes the trade."""
-    return {
-        HL: VenueView(market(HL, token), FUNDS),
-        OSTIUM: VenueView(market(OSTIUM, token), can_execute=False),
-        LIGHTER: VenueView(market(LIGHTER, token), can_execute=False),
-    }
+def chosen_at_once(token: str = "BTC", config: RoutingConfig = CONFIG) -> Scene:
+    """Return a scene whose first venue takes the trade of who has funds there."""
+    return Scene(token, config, {venue: Site(market(venue, token)) for venue in EVERYWHERE}, NOW)
 
 
-def chosen_last() -> dict[Venue, VenueView]:
-    """Return views of which only the third venue takes the trade."""
-    return {
-        HL: VenueView(market(HL)),
-        OSTIUM: VenueView(None, can_execute=False),
-        LIGHTER: VenueView(market(LIGHTER), can_execute=False),
+def chosen_last() -> Scene:
+    """Return a scene of which only the third venue takes the trade."""
+    sites = {
+        HL: Site(market(HL), is_healthy=False),
+        OSTIUM: Site(None),
+        LIGHTER: Site(market(LIGHTER)),
     }
+    return Scene("BTC", CONFIG, sites, NOW)
+
+
+def book(venue: Venue, *, levels: int = 20) -> Book:
+    """Return a book as deep as Hyperliquid shows it."""
+    mid, size = Decimal("104250.5"), Decimal("1.5")
+    return Book(
+        venue,
+        "BTC",
+        bids=tuple((mid - 5 - 10 * level, size) for level in range(levels)),
+        asks=tuple((mid + 5 + 10 * level, size) for level in range(levels)),
+        at=NOW,
+    )
 
 
 def copy_rows(conn: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:

@@ -7,25 +7,28 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from pytest_benchmark.fixture import BenchmarkFixture
 from sqlalchemy import Connection, Engine, text
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.market import Market, Quote
+from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.market import Book, Market, Quote
 from agentwhere_core.domain.trade import AccountState, VenueAccount
-from agentwhere_core.where.availability import RouteRequest, VenueView
 from agentwhere_core.where.router import route
+from agentwhere_core.where.scene import RouteRequest, Scene
 from agentwhere_flow.routing import route_signals
 from agentwhere_flow.system import System
 from agentwhere_store import markets as market_store
-from agentwhere_store.routing import RoutedSignal, RoutingWork, save_decisions, unrouted
+from agentwhere_store.decisions import RoutedSignal, save_decisions
+from agentwhere_store.routing import RoutingWork, unrouted
 from benchmarks.scenes import (
-    CONFIG,
     HL,
     LIGHTER,
     NOW,
     OSTIUM,
+    STANDINGS,
     chosen_at_once,
     market,
     write_routing_work,
@@ -39,19 +42,19 @@ HISTORY = "agentwhere.venue_routing_history"
 
 
 def decide(
-    work: Sequence[RoutingWork], views: Mapping[str, Mapping[Venue, VenueView]]
+    work: Sequence[RoutingWork], scenes: Mapping[str, tuple[UUID, Scene]]
 ) -> list[RoutedSignal]:
-    """Decide all, by views that were read before."""
+    """Decide all, by scenes that were read before."""
     return [
         RoutedSignal(
             signal=item.signal,
             deployment_id=item.decision.deployment_id,
             decision=route(
                 RouteRequest(item.signal.token, item.signal.side, Decimal(50), Decimal(2)),
-                CONFIG,
-                views[item.signal.token],
-                NOW,
+                scenes[item.signal.token][1],
+                STANDINGS,
             ),
+            scene_id=scenes[item.signal.token][0],
             margin_usd=Decimal(50),
             duration_ms=Decimal("0.04"),
         )
@@ -94,15 +97,15 @@ def test_a_batch_with_history_rows(
     with engine.begin() as conn:
         write_routing_work(conn, signals=SIGNALS, deployments_of_agent=DEPLOYMENTS)
         work = unrouted(conn, NOW)
-    views = {f"T{number}": chosen_at_once(f"T{number}") for number in range(SIGNALS)}
     deciding: list[float] = []
 
     def decide_and_save() -> int:
         began = time.perf_counter()
-        routed = decide(work, views)
+        scenes = {f"T{n}": (new_id(), chosen_at_once(f"T{n}")) for n in range(SIGNALS)}
+        routed = decide(work, scenes)
         deciding.append(time.perf_counter() - began)
         with engine.begin() as conn:
-            return save_decisions(conn, routed, NOW)
+            return save_decisions(conn, dict(scenes.values()), routed, NOW)
 
     saved = benchmark.pedantic(decide_and_save, setup=lambda: clear(engine), rounds=5)
     assert saved == BATCH
@@ -124,6 +127,9 @@ class QuietVenue:
 
     def account_state(self, account: VenueAccount, now: datetime) -> AccountState:
         return AccountState(account.address, Decimal(10_000), Decimal(9_000), (), now)
+
+    def book(self, market: Market, now: datetime) -> Book | None:
+        return None
 
     def quotes(self, markets: Sequence[Market], now: datetime) -> Mapping[str, Quote]:
         return {}

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from agentwhere_core.domain.enums import Venue
-from agentwhere_core.where.availability import VenueView, check_availability
+from agentwhere_core.domain.enums import RoutingStrategy, Venue
+from agentwhere_core.domain.trade import FundsAt
+from agentwhere_core.where.availability import check_availability
+from agentwhere_core.where.record import tell_scene
 from agentwhere_core.where.router import replay, route
-from benchmarks.scenes import CONFIG, HL, NOW, REQUEST, chosen_at_once, chosen_last
+from agentwhere_core.where.scene import Scene, Site, Standing
+from benchmarks.scenes import (
+    CONFIG,
+    EVERYWHERE,
+    HL,
+    LIGHTER,
+    NOW,
+    REQUEST,
+    STANDINGS,
+    book,
+    chosen_at_once,
+    chosen_last,
+    market,
+)
 from benchmarks.sheet import Sheet, micros, percentile
 
 ROUNDS = 20_000
@@ -38,25 +54,21 @@ def fastest(work: Any, *, rounds: int = 2000) -> float:
 
 
 @pytest.mark.parametrize(
-    ("title", "views", "last"),
+    ("title", "scene", "last"),
     [
         ("a decision: the first venue takes it", chosen_at_once(), HL),
-        ("a decision: two venues refuse, the third takes it", chosen_last(), Venue.LIGHTER),
+        ("a decision: two venues refuse, the third takes it", chosen_last(), LIGHTER),
     ],
     ids=["first venue", "third venue"],
 )
 def test_one_decision(
-    benchmark: BenchmarkFixture,
-    sheet: Sheet,
-    title: str,
-    views: Mapping[Venue, VenueView],
-    last: Venue,
+    benchmark: BenchmarkFixture, sheet: Sheet, title: str, scene: Scene, last: Venue
 ) -> None:
     decision = benchmark.pedantic(
-        route, args=(REQUEST, CONFIG, views, NOW), rounds=ROUNDS, warmup_rounds=500
+        route, args=(REQUEST, scene, STANDINGS), rounds=ROUNDS, warmup_rounds=500
     )
     assert decision.selected_venue is last
-    bare = fastest(lambda: check_availability(last, views[last], REQUEST, NOW))
+    bare = fastest(lambda: check_availability(last, scene, REQUEST, STANDINGS[last]))
     sheet.add(
         title,
         distribution(benchmark),
@@ -65,14 +77,43 @@ def test_one_decision(
     )
 
 
-def test_one_replay(benchmark: BenchmarkFixture, sheet: Sheet) -> None:
-    decision = route(REQUEST, CONFIG, chosen_at_once(), NOW)
-    row = json.dumps(decision.inputs)
-    inputs = json.loads(row)
-    assert benchmark.pedantic(replay, args=(inputs,), rounds=ROUNDS, warmup_rounds=500) == decision
-    parsing = fastest(lambda: json.loads(row))
+@pytest.mark.parametrize(
+    ("strategy", "rounds"),
+    [
+        (RoutingStrategy.BEST_LIQUIDITY, ROUNDS),
+        (RoutingStrategy.LOWEST_FEES, ROUNDS),
+        (RoutingStrategy.SPLIT, 500),
+    ],
+)
+def test_one_decision_over_three_books(
+    benchmark: BenchmarkFixture, sheet: Sheet, strategy: RoutingStrategy, rounds: int
+) -> None:
+    sites = {venue: Site(market(venue), book(venue)) for venue in EVERYWHERE}
+    scene = Scene("BTC", replace(CONFIG, routing_strategy=strategy), sites, NOW)
+    large = replace(REQUEST, margin_usd=Decimal(1_000_000))
+    rich = Standing(FundsAt(Decimal(10**9), Decimal(10**9)))
+    standings = dict.fromkeys(EVERYWHERE, rich)
+    decision = benchmark.pedantic(
+        route, args=(large, scene, standings), rounds=rounds, warmup_rounds=20
+    )
+    assert decision.selected_venue is not None
     sheet.add(
-        "a decision replayed from its row's inputs",
+        f"a decision by {strategy}, over three books",
         distribution(benchmark),
-        beside=f"json.loads of these inputs ({len(row):,} bytes): {micros(parsing)}",
+        target=TARGET if strategy is not RoutingStrategy.SPLIT else "",
+    )
+
+
+def test_one_replay(benchmark: BenchmarkFixture, sheet: Sheet) -> None:
+    scene = chosen_at_once()
+    decision = route(REQUEST, scene, STANDINGS)
+    row, kept = json.dumps(decision.inputs), json.dumps(tell_scene(scene))
+    inputs, told = json.loads(row), json.loads(kept)
+    again = benchmark.pedantic(replay, args=(inputs, told), rounds=ROUNDS, warmup_rounds=500)
+    assert again == decision
+    parsing = fastest(lambda: (json.loads(row), json.loads(kept)))
+    sheet.add(
+        "a decision replayed from its row and its scene",
+        distribution(benchmark),
+        beside=f"json.loads of both ({len(row):,} and {len(kept):,} bytes): {micros(parsing)}",
     )

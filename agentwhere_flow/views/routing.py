@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,8 @@ def set_routing_config(
         _require_agent(conn, agent_id)
         configs = store.routing_configs(conn)
         before = configs.get(agent_id) or _global(configs)
-        config = RoutingConfig(
+        config = replace(
+            before,
             venue_priority=wanted.venue_priority or before.venue_priority,
             routing_strategy=wanted.routing_strategy or before.routing_strategy,
             failover_enabled=before.failover_enabled
@@ -109,7 +110,7 @@ def set_routing_config(
             if wanted.token_overrides is None
             else {token.upper(): venues for token, venues in wanted.token_overrides.items()},
         )
-        store.put_routing_config(conn, agent_id, config, now)
+        store.put_routing_config(conn, agent_id, config, now, author="API")
         return _config(store.routing_configs(conn)[agent_id])
 
 

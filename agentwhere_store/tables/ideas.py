@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy import (
     text as sql,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from agentwhere_core.domain.enums import (
     AgentStatus,
@@ -258,6 +259,12 @@ venue_markets = Table(
     time("opens_at", nullable=True),
     time("last_synced"),
     json("metadata"),
+    number("close_fee_bps", nullable=True),
+    number("gas_fee_usd", default="0"),
+    number("rollover_hourly", nullable=True),
+    number("long_headroom_usd", nullable=True),
+    number("short_headroom_usd", nullable=True),
+    Column("oracle_impact", JSONB, nullable=True),
     UniqueConstraint("venue", "token_symbol"),
     check("size_multiplier_positive", "size_multiplier > 0"),
     check("price_positive", "price > 0"),

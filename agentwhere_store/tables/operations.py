@@ -135,6 +135,9 @@ routing_regret = Table(
     number("cost_bps"),
     number("regret_bps"),
     number("regret_usd"),
+    number("fees_bps", nullable=True),
+    number("slippage_bps", nullable=True),
+    number("funding_bps", nullable=True),
     time("computed_at"),
     UniqueConstraint("position_id", "venue"),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from agentwhere_core.where.router import replay
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.policy import apply_policies
+from agentwhere_flow.replays import replay_decision
 from agentwhere_flow.routing import route_signals
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
@@ -38,12 +38,12 @@ def test_a_signal_that_expires_before_it_is_routed_is_skipped_on_record(desk: Sy
     assert report.refusals == {"SIGNAL_EXPIRED": 1}
     history = rows(
         desk,
-        "SELECT selected_venue, routing_reason, story, inputs FROM agentwhere.venue_routing_history",
+        "SELECT selected_venue, routing_reason, id FROM agentwhere.venue_routing_history",
     )
     assert len(history) == 1
-    selected, reason, story, inputs = history[0]
+    selected, reason, routing_id = history[0]
     assert (selected, reason) == (None, "SIGNAL_EXPIRED")
-    assert replay(inputs).story == story
+    assert replay_decision(desk, routing_id).is_equal
     assert route_signals(desk, utc_now() + LATER).rows_in == 0
 
 

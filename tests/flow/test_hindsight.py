@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,17 +11,26 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
+from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.ids import new_id
-from agentwhere_core.domain.trade import Position
-from agentwhere_flow.regret import compute_regret
+from agentwhere_core.domain.market import MarketContext
+from agentwhere_core.domain.trade import FundsAt, Position, RoutingConfig
+from agentwhere_core.where.router import route
+from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
+from agentwhere_flow.regret import compute_regret, regret_by_venue
 from agentwhere_flow.scores import update_source_scores
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.system import System
+from agentwhere_store import markets as market_store
+from agentwhere_store.decisions import RoutedSignal, save_decisions
+from agentwhere_store.routing import signal_from_row
 from agentwhere_store.tables.ideas import posts, signals, x_accounts
 from agentwhere_store.tables.operations import routing_regret, source_scores
-from agentwhere_store.tables.trading import orders, submissions, venue_routing_history
+from agentwhere_store.tables.trading import fills, orders, submissions, venue_routing_history
+from tests.core.examples import NOW as SEEN
+from tests.core.examples import market
 from tests.flow.money import Desk, deploy, open_agent, trade
 
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
@@ -137,48 +147,76 @@ def test_a_signal_counts_when_all_its_positions_are_closed(
     assert (found.signals, found.closed, found.pnl_usd, found.weight) == (2, 0, 0, Decimal("0.5"))
 
 
-def told(venue: str, *, spread: str, taker: str = "9", available: bool = True) -> dict[str, Any]:
-    """Return a venue's answer as the routing history keeps it."""
-    total = Decimal(taker) + Decimal(spread)
-    cost = {"taker_fee": taker, "spread": spread, "impact": "0", "funding": "0", "fixed": "0"}
+def sites(token: str) -> dict[Venue, Site]:
+    """Three venues without impact: Hyperliquid, a cheaper Lighter, and Ostium, which is closed."""
+    flat = replace(market(token=token), funding_hourly=None, volume_24h_usd=Decimal(10) ** 18)
     return {
-        "venue": venue,
-        "available": available,
-        "reason": "AVAILABLE" if available else "MARKET_CLOSED",
-        "detail": "",
-        "cost_bps": {**cost, "total": str(total)},
+        Venue.HYPERLIQUID: Site(replace(flat, spread_bps=Decimal(2), price=Decimal(100))),
+        Venue.LIGHTER: Site(
+            replace(
+                flat,
+                venue=Venue.LIGHTER,
+                spread_bps=Decimal(5),
+                taker_fee_bps=Decimal(0),
+                price=Decimal(100),
+            )
+        ),
+        Venue.OSTIUM: Site(replace(flat, venue=Venue.OSTIUM, is_open=False)),
     }
 
 
-def routed(conn: Connection, desk: Desk, position: Position, answers: list[Any]) -> None:
-    """Write the decision and the entry order that led to a position."""
-    routing_id, submission_id = new_id(), new_id()
-    conn.execute(
-        insert(venue_routing_history).values(
-            id=routing_id,
-            signal_id=position.signal_id,
-            deployment_id=desk.deployment.id,
-            token_symbol=position.token,
-            requested_venue="MULTI",
-            selected_venue=position.venue.value,
-            routing_reason="FIRST_AVAILABLE",
-            story="",
-            checked_venues=[answer["venue"] for answer in answers],
-            venue_availability=answers,
-            routing_strategy="FIRST_AVAILABLE",
-            config_version=1,
-            inputs={},
-            routing_duration_ms=1,
-            created_at=NOW,
-        )
+def routed(
+    conn: Connection, desk: Desk, position: Position, *, mids: tuple[str, str] | None = None
+) -> None:
+    """Write the decision and the orders that led to a position, with the mids at which they were made if given."""
+    config = RoutingConfig(tuple(Venue), RoutingStrategy.FIRST_AVAILABLE, True)
+    scene = Scene(position.token, config, sites(position.token), SEEN)
+    rich = Standing(FundsAt(Decimal(10**6), Decimal(10**6)))
+    request = RouteRequest(position.token, Side.LONG, Decimal(100), Decimal(1))
+    decision = route(request, scene, dict.fromkeys(scene.sites, rich))
+    assert position.signal_id is not None
+    found = conn.execute(select(signals).where(signals.c.id == position.signal_id)).one()
+    scene_id = new_id()
+    item = RoutedSignal(
+        signal_from_row(found),
+        desk.deployment.id,
+        decision,
+        scene_id,
+        Decimal(100),
+        Decimal(1),
     )
+    save_decisions(conn, {scene_id: scene}, [item], NOW)
+    history = venue_routing_history.c
+    routing_id = conn.execute(
+        select(history.id).where(history.signal_id == position.signal_id)
+    ).scalar_one()
+    for number, way in enumerate((("ENTRY", "BUY"), ("EXIT", "SELL"))):
+        mid = None if mids is None else Decimal(mids[number])
+        order_id = put_order(conn, position, routing_id, way, mid)
+        conn.execute(
+            update(fills)
+            .where(fills.c.position_id == position.id, fills.c.side == way[1])
+            .values(order_id=order_id)
+        )
+
+
+def put_order(
+    conn: Connection,
+    position: Position,
+    routing_id: UUID,
+    way: tuple[str, str],
+    mid: Decimal | None,
+) -> UUID:
+    """Write an order that filled; ``way`` is its purpose and side."""
+    purpose, side = way
+    order_id, submission_id = new_id(), new_id()
     conn.execute(
         insert(submissions).values(
             id=submission_id,
             account_id=position.account_id,
             venue=position.venue.value,
-            signer_address="0xsigner",
-            nonce=1,
+            signer_address=f"0x{position.id.hex}",
+            nonce=1 if purpose == "ENTRY" else 2,
             deadline=NOW,
             payload=b"{}",
             fencing_token=1,
@@ -187,19 +225,20 @@ def routed(conn: Connection, desk: Desk, position: Position, answers: list[Any])
     )
     conn.execute(
         insert(orders).values(
-            id=new_id(),
+            id=order_id,
             submission_id=submission_id,
-            deployment_id=desk.deployment.id,
+            deployment_id=position.deployment_id,
             account_id=position.account_id,
-            signal_id=position.signal_id,
+            signal_id=position.signal_id if purpose == "ENTRY" else None,
             position_id=position.id,
-            routing_id=routing_id,
-            purpose="ENTRY",
+            routing_id=routing_id if purpose == "ENTRY" else None,
+            purpose=purpose,
+            mid_price=mid,
             venue=position.venue.value,
             token_symbol=position.token,
             market_name=position.token,
-            side="BUY",
-            reduce_only=False,
+            side=side,
+            reduce_only=purpose == "EXIT",
             size=1,
             limit_price=100,
             leverage=1,
@@ -211,6 +250,25 @@ def routed(conn: Connection, desk: Desk, position: Position, answers: list[Any])
             updated_at=NOW,
         )
     )
+    return order_id
+
+
+def compared(conn: Connection) -> list[tuple[Any, ...]]:
+    """Return every comparison: venue, whether it was used, and its cost by parts and regret in basis points."""
+    kept = routing_regret.c
+    rows = conn.execute(select(routing_regret).order_by(kept.computed_at, kept.venue)).all()
+    return [
+        (
+            row.venue,
+            row.was_selected,
+            row.fees_bps,
+            row.slippage_bps,
+            row.funding_bps,
+            row.cost_bps,
+            row.regret_bps,
+        )
+        for row in rows
+    ]
 
 
 def test_regret_compares_real_costs_with_the_venues_that_were_available(
@@ -218,29 +276,87 @@ def test_regret_compares_real_costs_with_the_venues_that_were_available(
 ) -> None:
     agent = open_agent(conn, "a", NOW)
     desk = deploy(conn, agent, 1_000, NOW)
-    # 100 USD of notional: fees of 0.20 are 20 bps, funding paid of 0.05 is 5 bps; 2 bps of spread were expected.
+    # 100 USD of notional: fees of 0.20 are 20 bps, funding paid of 0.05 is 5 bps. The mids are not known, so that
+    # the expected spread of 2 bps counts: half of it on 100 USD in, half of it on 110 USD out.
     position = close(conn, desk, signal(conn, agent, []), "110", fee="0.10", funding="-0.05")
-    answers = [
-        told("HYPERLIQUID", spread="2"),
-        told("LIGHTER", spread="5", taker="0"),
-        told("OSTIUM", spread="1", available=False),
-    ]
-    routed(conn, desk, position, answers)
+    routed(conn, desk, position)
     report = compute_regret(system, NOW)
-    rows = conn.execute(select(routing_regret).order_by(routing_regret.c.venue)).all()
-    assert [(row.venue, row.was_selected, row.cost_bps, row.regret_bps) for row in rows] == [
-        ("HYPERLIQUID", True, 27, 0),
-        ("LIGHTER", False, 5, 22),
-    ]
-    assert rows[1].regret_usd == Decimal("0.22")
-    assert report.details == {"trades_with_a_cheaper_venue": 1, "average_model_error_bps": 16.0}
+    own = Decimal("2.1")
+    assert compared(conn) == [
+        ("HYPERLIQUID", True, 20, own, 5, 25 + own, 0),
+        ("LIGHTER", False, 0, 5, 0, 5, 20 + own),
+    ], (
+        "Lighter was not looked at by FIRST_AVAILABLE, but could have taken the trade; Ostium could not"
+    )
+    assert report.details == {
+        "trades_with_a_cheaper_venue": 1,
+        # Fees of 9 bps and 2 of spread were expected.
+        "average_model_error_bps": pytest.approx(16.1),
+    }
+
+
+def test_slippage_is_measured_against_the_mids_at_which_orders_were_made(
+    system: System, conn: Connection
+) -> None:
+    agent = open_agent(conn, "a", NOW)
+    desk = deploy(conn, agent, 1_000, NOW)
+    position = close(conn, desk, signal(conn, agent, []), "110")
+    # Bought at 100 where the mid was 99.9, sold at 110 where it was 110.2: 0.3 USD lost on 100.
+    routed(conn, desk, position, mids=("99.9", "110.2"))
+    compute_regret(system, NOW)
+    assert compared(conn)[0] == ("HYPERLIQUID", True, 0, 30, 0, 30, 0)
+
+
+def test_other_venues_funding_counts_as_it_turned_out(system: System, conn: Connection) -> None:
+    agent = open_agent(conn, "a", NOW)
+    desk = deploy(conn, agent, 1_000, NOW)
+    later = NOW + timedelta(hours=10)
+    position = trade(conn, desk, (NOW, "100"), (later, "110"), signal_id=signal(conn, agent, []))
+    for hours, rate in ((-1, "0.9"), (1, "0.0001"), (9, "0.0003"), (11, "0.9")):
+        seen = MarketContext(
+            Venue.LIGHTER,
+            position.token,
+            NOW + timedelta(hours=hours),
+            *(None,) * 3,
+            None,
+            Decimal(rate),
+            None,
+            None,
+        )
+        market_store.save_context(conn, [seen])
+    routed(conn, desk, position)
+    compute_regret(system, later)
+    # 0.0002 on average, for ten hours, is 20 bps.
+    assert compared(conn)[1] == ("LIGHTER", False, 0, 5, 20, 25, Decimal("2.1") - 25)
+
+
+def test_regret_is_told_by_strategy_and_venue(system: System, conn: Connection) -> None:
+    agent = open_agent(conn, "a", NOW)
+    desk = deploy(conn, agent, 1_000, NOW)
+    for fee in ("0.10", "0"):
+        position = close(conn, desk, signal(conn, agent, []), "100", fee=fee)
+        routed(conn, desk, position)
+    compute_regret(system, NOW)
+    told = regret_by_venue(system)
+    assert len(told) == 1
+    assert (told[0]["strategy"], told[0]["venue"], told[0]["trades"]) == (
+        "FIRST_AVAILABLE",
+        "HYPERLIQUID",
+        2,
+    )
+    # 22 and 2 bps against 5 at Lighter: 17 in one case, and nothing to regret in the other.
+    assert (told[0]["cost_bps"], told[0]["regret_bps"], told[0]["cheapest"]) == (
+        12,
+        Decimal("8.5"),
+        1,
+    )
 
 
 def test_regret_is_computed_once(system: System, conn: Connection) -> None:
     agent = open_agent(conn, "a", NOW)
     desk = deploy(conn, agent, 1_000, NOW)
     position = close(conn, desk, signal(conn, agent, []), "110")
-    routed(conn, desk, position, [told("HYPERLIQUID", spread="2")])
+    routed(conn, desk, position)
     assert compute_regret(system, NOW).rows_in == 1
     assert compute_regret(system, NOW).rows_in == 0
 
@@ -252,5 +368,5 @@ def test_open_positions_and_those_from_outside_have_no_regret(
     desk = deploy(conn, agent, 1_000, NOW)
     trade(conn, desk, (NOW, "100"), (NOW, "110"))
     held = trade(conn, desk, (NOW, "100"), signal_id=signal(conn, agent, []))
-    routed(conn, desk, held, [told("HYPERLIQUID", spread="2")])
+    routed(conn, desk, held)
     assert compute_regret(system, NOW).rows_in == 0

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import RoutingConfig, RoutingDecision
-from agentwhere_core.where.router import explain, replay
+from agentwhere_core.domain.trade import RoutingConfig
+from agentwhere_core.where.router import explain
 from agentwhere_flow.execution import execute_orders
+from agentwhere_flow.replays import replay_decision, replay_sample
 from agentwhere_flow.routing import explain_route, route_signals
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
@@ -58,7 +60,8 @@ def put_config(system: System, **changes: Any) -> None:
         "token_overrides": {},
     }
     with system.engine.begin() as conn:
-        routing_store.put_routing_config(conn, None, RoutingConfig(**given | changes), utc_now())
+        config = RoutingConfig(**given | changes)
+        routing_store.put_routing_config(conn, None, config, utc_now(), author="a test")
 
 
 def test_btc_goes_to_hyperliquid_and_nobody_else_is_asked(desk: System) -> None:
@@ -220,8 +223,65 @@ def test_every_stored_decision_replays_from_its_row_alone(desk: System) -> None:
     assert len({decision_row(desk, signal)["routing_reason"] for signal in signals}) >= 4
 
     for signal in signals:
-        row = decision_row(desk, signal)
-        assert as_stored(replay(row["inputs"])) == {name: row[name] for name in STORED}
+        found = replay_decision(desk, UUID(decision_row(desk, signal)["id"]))
+        assert found.differences == ()
+    sample = replay_sample(desk, utc_now())
+    assert len(sample) == len(signals)
+    assert all(found.is_equal for found in sample)
+
+
+def test_a_replay_says_what_comes_out_differently(desk: System) -> None:
+    row = decision_row(desk, place_signal(desk, "BTC", deployment="bold"))
+    rows(
+        desk,
+        f"UPDATE {HISTORY} SET selected_venue = 'LIGHTER', story = 'a lie' WHERE id = :id RETURNING id",
+        id=row["id"],
+    )
+    assert replay_decision(desk, UUID(row["id"])).differences == ("selected_venue", "story")
+
+
+@pytest.mark.parametrize("table", ["routing_scenes", "routing_config_versions"])
+def test_what_decisions_refer_to_is_never_changed(desk: System, table: str) -> None:
+    place_signal(desk, "BTC", deployment="bold")
+    for change in ("UPDATE agentwhere.{} SET created_at = now()", "DELETE FROM agentwhere.{}"):
+        with pytest.raises(DBAPIError, match="kept as they are"):
+            rows(desk, change.format(table))
+
+
+def test_decisions_of_one_token_share_what_they_saw(desk: System) -> None:
+    for deployment in ("bold", "careful"):
+        place_signal(desk, "BTC", deployment=deployment, route=False)
+    route_signals(desk, utc_now())
+    kept = rows(desk, f"SELECT count(*), count(DISTINCT scene_id) FROM {HISTORY}")
+    assert kept == [(2, 1)]
+
+
+def test_the_books_of_the_moment_make_the_price(desk: System) -> None:
+    row = decision_row(desk, place_signal(desk, "BTC", deployment="bold"))
+    (scene,) = rows(
+        desk, "SELECT scene FROM agentwhere.routing_scenes WHERE id = :id", id=row["scene_id"]
+    )[0]
+    for venue in ("HYPERLIQUID", "LIGHTER"):
+        seen = scene["sites"][venue]
+        bid, ask = Decimal(seen["book"]["bids"][0][0]), Decimal(seen["book"]["asks"][0][0])
+        assert len(seen["book"]["bids"]) > 5
+        assert Decimal(seen["market"]["price"]) == (bid + ask) / 2
+    assert scene["sites"]["OSTIUM"]["book"] is None
+    cost = row["venue_availability"][0]["cost_bps"]
+    assert Decimal(cost["total"]) == sum(Decimal(v) for k, v in cost.items() if k != "total")
+
+
+def test_every_configuration_is_kept_with_its_author(desk: System) -> None:
+    put_config(desk, failover_enabled=False)
+    row = decision_row(desk, place_signal(desk, "BTC", deployment="bold"))
+    with desk.engine.begin() as conn:
+        versions = routing_store.config_versions(conn, None)
+    assert [(item.config.version, item.config.failover_enabled) for item in versions] == [
+        (2, False),
+        (1, True),
+    ]
+    assert [item.author for item in versions] == ["a test", "setup"]
+    assert row["config_version"] == 2
 
 
 def test_the_way_of_gold_is_told_in_words(desk: System) -> None:
@@ -248,54 +308,6 @@ def test_asking_for_a_token_that_nobody_lists_says_what_to_do(desk: System) -> N
 
     assert decision.selected_venue is None
     assert "sync-markets" in "\n".join(explain(decision))
-
-
-STORED = (
-    "requested_venue",
-    "selected_venue",
-    "routing_reason",
-    "story",
-    "checked_venues",
-    "venue_availability",
-    "routing_strategy",
-    "config_version",
-    "inputs",
-)
-
-
-def as_stored(decision: RoutingDecision) -> dict[str, Any]:
-    """Return a decision as the history keeps it."""
-    selected = decision.selected_venue
-    values: Sequence[Any] = (
-        decision.requested_venue.value,
-        None if selected is None else selected.value,
-        decision.reason.value,
-        decision.story,
-        [check.venue.value for check in decision.checked],
-        [
-            {
-                "venue": check.venue.value,
-                "available": check.is_available,
-                "reason": check.reason.value,
-                "detail": check.detail,
-                "cost_bps": None
-                if check.cost is None
-                else {
-                    "taker_fee": str(check.cost.taker_fee_bps),
-                    "spread": str(check.cost.spread_bps),
-                    "impact": str(check.cost.impact_bps),
-                    "funding": str(check.cost.funding_bps),
-                    "fixed": str(check.cost.fixed_bps),
-                    "total": str(check.cost.total_bps),
-                },
-            }
-            for check in decision.checked
-        ],
-        decision.strategy.value,
-        decision.config_version,
-        decision.inputs,
-    )
-    return dict(zip(STORED, values, strict=True))
 
 
 def engage(system: System, scope: str, target: str) -> None:

@@ -34,20 +34,21 @@ from agentwhere_core.domain.trade import (
     Order,
     OrderReport,
     PolicyDecision,
+    RoutingConfig,
     RoutingDecision,
     Submission,
 )
 from agentwhere_core.execution.client_ids import client_id, entry_key
+from agentwhere_core.where.scene import Scene
 from agentwhere_store import agents as agent_store
 from agentwhere_store import fills as fill_store
 from agentwhere_store import open_orders
 from agentwhere_store import orders as store
-from agentwhere_store import routing as routing_store
 from agentwhere_store import signals as signal_store
 from agentwhere_store.agents import FollowedSources
+from agentwhere_store.decisions import RoutedSignal, save_decisions
 from agentwhere_store.engine import make_engine
 from agentwhere_store.leases import Lease, lease
-from agentwhere_store.routing import RoutedSignal
 from tests.store import examples
 from tests.store.examples import NOW
 
@@ -106,13 +107,16 @@ class Book:
                 RoutingStrategy.FIRST_AVAILABLE,
                 1,
             ),
+            new_id(),
             Decimal(500),
             Decimal(1),
         )
         with self.engine.begin() as conn:
             signal_store.insert_signals(conn, [made])
             signal_store.save_policy_decisions(conn, [decision], NOW)
-            routing_store.save_decisions(conn, [routed], NOW)
+            config = RoutingConfig((Venue.HYPERLIQUID,), RoutingStrategy.FIRST_AVAILABLE, True)
+            scenes = {routed.scene_id: Scene(token, config, {}, NOW)}
+            save_decisions(conn, scenes, [routed], NOW)
         return made
 
     def order(
