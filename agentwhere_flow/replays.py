@@ -59,6 +59,12 @@ def replay_sample(system: System, now: datetime, size: int = SAMPLE) -> list[Rep
     return [_replay(item) for item in found]
 
 
+def recent_decisions(system: System, since: datetime, limit: int) -> list[dict[str, Any]]:
+    """Return the newest decisions, newest first, with what a person needs to pick one."""
+    with system.engine.begin() as conn:
+        return store.decisions_since(conn, since, limit)
+
+
 def _replay(found: StoredDecision) -> Replay:
     if found.scene is None:
         raise ConfigurationError(

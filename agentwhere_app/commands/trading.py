@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
 from agentwhere_app.output import Json, command, print_json, print_table
+from agentwhere_core.domain.enums import Side
+from agentwhere_core.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentwhere_core.domain.trade import RoutingDecision
@@ -83,17 +86,30 @@ def list_refused(limit: Limit = 50, as_json: Json = False) -> None:
 
 
 @command
-def route(
-    token: Annotated[str, typer.Argument(help="Any spelling: BTC, BTC-PERP, XAU/USD, kPEPE.")],
+def route(  # noqa: PLR0917 - options, by name
+    token: Annotated[
+        str | None, typer.Argument(help="Any spelling: BTC, BTC-PERP, XAU/USD, kPEPE.")
+    ] = None,
+    side: Annotated[Side, typer.Option(help="Direction of the trade.")] = Side.LONG,
+    margin: Annotated[float, typer.Option(min=0.01, help="Margin in USD, at leverage 1.")] = 100,
     explain: Annotated[bool, typer.Option("--explain", help="Tell the story in words.")] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Make a decision of the history again, and compare."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show where a trade in a token would go now, and why. Nothing is traded or recorded."""
     from agentwhere_app.session import open_system
     from agentwhere_flow.routing import explain_route
 
+    if replay is not None and token is None:
+        _replay(replay, as_json=as_json)
+        return
+    if replay is not None or token is None:
+        raise ConfigurationError("name either a token, or a decision with --replay ID")
     with open_system(simulator=True) as system:
-        decision = explain_route(system, system.clock(), token)
+        decision = explain_route(system, system.clock(), token, side, Decimal(str(margin)))
     if as_json:
         print_json(_decision_as_dict(decision))
         return
@@ -102,6 +118,36 @@ def route(
     else:
         venue = decision.selected_venue
         print(f"{token.upper()}: {venue.value if venue else 'no venue'} ({decision.reason.value})")
+    _print_checked(decision)
+
+
+def _replay(text: str, *, as_json: bool) -> None:
+    """Make a decision again, say whether it comes out the same, and end with 1 if it does not."""
+    from agentwhere_app.session import open_system
+    from agentwhere_flow.replays import replay_decision
+
+    try:
+        routing_id = UUID(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{text!r} is no decision's id: `agentwhere routing history` lists them"
+        ) from None
+    with open_system() as system:
+        found = replay_decision(system, routing_id)
+    if as_json:
+        differences = list(found.differences)
+        told = {"id": found.id, "is_equal": found.is_equal, "differences": differences}
+        print_json({**told, "decision": _decision_as_dict(found.decision)})
+    else:
+        print(f"{found.decision.story}")
+        _print_checked(found.decision)
+        same = "Recomputed: equal in every field."
+        print(same if found.is_equal else f"DIFFERS in {', '.join(found.differences)}.")
+    if not found.is_equal:
+        raise typer.Exit(1)
+
+
+def _print_checked(decision: RoutingDecision) -> None:
     rows = [
         {
             "venue": checked.venue.value,
@@ -170,6 +216,7 @@ def _decision_as_dict(decision: RoutingDecision) -> dict[str, Any]:
         ],
         "routing_strategy": decision.strategy,
         "config_version": decision.config_version,
+        "legs": [{"venue": leg.venue, "share": leg.share} for leg in decision.legs],
     }
 
 

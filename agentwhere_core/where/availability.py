@@ -15,6 +15,9 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import FundsAt, VenueAvailability
 from agentwhere_core.where.scene import VENUE_NAMES, Obstacle, RouteRequest, Scene, Standing
 
+USABLE_MARGIN = Decimal("0.95")
+"""Share of the free margin that a part of a trade may take: venues ask for margin at the limit price, above the mid."""
+
 _BPS = Decimal(10_000)
 _ZERO = Decimal(0)
 
@@ -68,7 +71,7 @@ def least_usd(market: Market) -> Decimal:
 def most_usd(
     venue: Venue, scene: Scene, request: RouteRequest, standing: Standing | None
 ) -> Decimal:
-    """Return the largest notional that the venue's limit of open interest and the account there can take."""
+    """Return the largest part of the trade, in USD, that the venue's open interest and the account there can take."""
     market = scene.market(venue)
     most = request.notional_usd
     headroom = market.headroom_usd(request.side)
@@ -76,7 +79,8 @@ def most_usd(
         most = min(most, headroom)
     if scene.sites[venue].can_execute:
         free = standing.funds.free_margin_usd if standing and standing.funds else _ZERO
-        most = min(most, free / (1 / request.leverage + market.taker_fee_bps / _BPS))
+        per_usd = 1 / request.leverage + market.taker_fee_bps / _BPS
+        most = min(most, free * USABLE_MARGIN / per_usd)
     return most
 
 

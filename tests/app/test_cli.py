@@ -75,7 +75,7 @@ print("LOADED", *sorted(set({HEAVY!r}) & set(sys.modules)))
 
 
 COMMANDS = ("up", "setup", "sync-markets", "cycle", "agents", "deploy", "signals", "route")
-COMMANDS += ("positions", "status", "db", "sim", "secrets", "kill-switch", "policy")
+COMMANDS += ("positions", "status", "db", "sim", "secrets", "kill-switch", "policy", "routing")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -44,6 +44,7 @@ from agentwhere_store import agents as agent_store
 from agentwhere_store import fills as fill_store
 from agentwhere_store import open_orders
 from agentwhere_store import orders as store
+from agentwhere_store import policy as policy_store
 from agentwhere_store import signals as signal_store
 from agentwhere_store.agents import FollowedSources
 from agentwhere_store.decisions import RoutedSignal, save_decisions
@@ -113,7 +114,7 @@ class Book:
         )
         with self.engine.begin() as conn:
             signal_store.insert_signals(conn, [made])
-            signal_store.save_policy_decisions(conn, [decision], NOW)
+            policy_store.save_policy_decisions(conn, [decision], NOW)
             config = RoutingConfig((Venue.HYPERLIQUID,), RoutingStrategy.FIRST_AVAILABLE, True)
             scenes = {routed.scene_id: Scene(token, config, {}, NOW)}
             save_decisions(conn, scenes, [routed], NOW)
