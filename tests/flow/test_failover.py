@@ -117,10 +117,10 @@ def test_when_every_venue_rejects_the_signal_ends_on_record(
     assert at_venues(sim) == 0
 
 
-@pytest.mark.parametrize("kind", ["drop_after", "5xx", "malformed", "hang_after"])
+@pytest.mark.parametrize("kind", ["drop_after", "malformed"])
 def test_an_unclear_outcome_never_fails_over(two_venues: System, sim: Simulator, kind: str) -> None:
     """The order may be at its venue; while it is looked up in vain, no other venue is asked."""
-    sim.fault("hyperliquid.exchange", kind, match=ORDER, count=None, seconds=7)
+    sim.fault("hyperliquid.exchange", kind, match=ORDER, count=None)
     sim.fault("hyperliquid.info", "5xx", match="orderStatus", count=None)
     place_signal(two_venues, "BTC", deployment="bold")
 

@@ -129,7 +129,6 @@ def test_a_switch_engaged_after_the_decision_still_stops_the_sending(
     ("scope", "target", "left"),
     [
         (KillScope.GLOBAL, "", []),
-        (KillScope.AGENT, "Demo Desk", []),
         (KillScope.DEPLOYMENT, "bold", [("careful", "HYPERLIQUID")]),
         (KillScope.VENUE, "HYPERLIQUID", [("bold", "LIGHTER")]),
     ],
