@@ -37,6 +37,10 @@ ALERTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
             "Read the run's error in the Dagster UI. The next tick starts from the ledger: never repair orders by "
             "hand.",
         ),
+        "daemon": ReasonText(
+            "`daemon:silent`: no step has ended for 15 minutes. Positions are not watched; the venues' stops hold.",
+            "See whether `agentwhere up` or the Dagster daemon runs, and read its log. It closes with the next step.",
+        ),
         "classifier": ReasonText(
             "`classifier:outage`: the language model answers nothing usable. `classifier:budget`: its daily budget is "
             "used up. Posts stay pending, and no trade is guessed.",
