@@ -7,6 +7,7 @@ import typer
 from agentwhere_app.commands import (
     agents,
     alerts,
+    arena,
     cycle,
     keys,
     kill_switch,
@@ -46,6 +47,8 @@ for name, group, about in (
         "X accounts and feeds: how reading goes, and what they are worth.",
     ),
     ("policy", policy.policy, "A deployment's rules: caps, lists, limits."),
+    ("models", arena.models, "Models of the arena: who trades, how often, for how much."),
+    ("arena", arena.arena, "The arena: results, replays and backtests."),
     ("signals", trading.signals, "Signals: trade ideas with a size."),
     ("routing", routing.routing, "Routing: how venues are chosen, and what came of it."),
     ("kill-switch", kill_switch.kill_switch, "Stop new entries, and close what is open."),

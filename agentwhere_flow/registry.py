@@ -180,10 +180,7 @@ def create_deployment(
         capital_usd=capital_usd,
         status=DeploymentStatus.ACTIVE,
         policy=policy,
-        accounts=tuple(
-            VenueAccount(new_id(), deployment_id, account.venue, *_names_of(system, account))
-            for account in accounts
-        ),
+        accounts=tuple(account_of(system, deployment_id, account) for account in accounts),
     )
     with system.engine.begin() as conn:
         store.create_deployment(conn, deployment, now)
@@ -237,6 +234,17 @@ def set_policy(
         if policy_to_json(policy) != present:
             store.put_policy(conn, id_, policy, now)
         return store.deployment(conn, id_), store.policy_version(conn, id_)
+
+
+def account_of(system: System, deployment_id: UUID, account: NewAccount) -> VenueAccount:
+    """Return an account of a deployment, after proving that its key can sign.
+
+    Raises
+    ------
+    ConfigurationError
+        If the address is none, or the key is missing.
+    """
+    return VenueAccount(new_id(), deployment_id, account.venue, *_names_of(system, account))
 
 
 def agents_and_deployments(system: System) -> list[dict[str, Any]]:

@@ -130,7 +130,7 @@ def deploy(
     capital_usd = number("--capital", capital)
     if capital_usd is None or capital_usd <= 0:
         raise ConfigurationError("--capital must be more than zero")
-    accounts = [NewAccount(*_account(text)) for text in account or ()]
+    accounts = [NewAccount(*parse_account(text)) for text in account or ()]
     with open_system() as system:
         created = create_deployment(
             system,
@@ -173,7 +173,8 @@ def trailing_stop(text: str | None) -> tuple[Decimal | None, Decimal | None]:
     return number("--trailing", activation), number("--trailing", distance)
 
 
-def _account(text: str) -> tuple[Venue, str, str]:
+def parse_account(text: str) -> tuple[Venue, str, str]:
+    """Return venue, address and key name of ``VENUE:ADDRESS:SECRET``."""
     venue, _, rest = text.partition(":")
     address, _, secret = rest.rpartition(":")
     if venue.upper() not in list(Venue) or not address or not secret:

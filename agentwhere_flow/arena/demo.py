@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -45,10 +46,10 @@ TRADERS = (
     _Trader("Contrarian", "sim/contrarian"),
     _Trader("Erratic", "sim/erratic"),
     _Trader("Slow learner", "sim/learner"),
-    _Trader("Do nothing", f"{BASELINE_PREFIX}nothing"),
-    *(_Trader(f"Hold {token}", f"{BASELINE_PREFIX}hold-{token}") for token in MARKETS),
-    _Trader("Equal weight", f"{BASELINE_PREFIX}equal-weight"),
-    _Trader("MACD rule", f"{BASELINE_PREFIX}macd"),
+    _Trader("Baseline: do nothing", f"{BASELINE_PREFIX}nothing"),
+    *(_Trader(f"Baseline: hold {token}", f"{BASELINE_PREFIX}hold-{token}") for token in MARKETS),
+    _Trader("Baseline: equal weight", f"{BASELINE_PREFIX}equal-weight"),
+    _Trader("Baseline: MACD", f"{BASELINE_PREFIX}macd"),
 )
 
 
@@ -103,7 +104,7 @@ def add_simulated_model(system: System, now: datetime, new: NewModel) -> None:
         If the profile is not ``sim``, or a value makes no sense.
     """
     require_simulation(system)
-    key_name = "arena-" + "-".join(new.name.lower().split())
+    key_name = "arena-" + re.sub(r"[^a-z0-9]+", "-", new.name.lower()).strip("-")
     wallet = address_of(system, key_name)
     venues = system.settings.venues if new.venue is Venue.MULTI else (new.venue,)
 

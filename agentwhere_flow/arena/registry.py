@@ -22,6 +22,7 @@ from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
+from agentwhere_flow.registry import NewAccount, account_of
 from agentwhere_store import agents as agent_store
 from agentwhere_store.arena import models as store
 from agentwhere_store.arena import portfolio as portfolio_store
@@ -120,6 +121,23 @@ def add_model(
         agent_store.create_deployment(conn, deployment, now)
         store.add_model(conn, model, now)
     return model
+
+
+def add_model_with_keys(
+    system: System, now: datetime, new: NewModel, accounts: Sequence[NewAccount]
+) -> TraderModel:
+    """Add a model on accounts that exist.
+
+    Raises
+    ------
+    ConfigurationError
+        If an account is none, its key is missing, or a value makes no sense.
+    """
+
+    def made(deployment_id: UUID) -> list[VenueAccount]:
+        return [account_of(system, deployment_id, account) for account in accounts]
+
+    return add_model(system, now, new, made)
 
 
 def set_status(system: System, now: datetime, name: str, status: ModelStatus) -> TraderModel:

@@ -85,6 +85,11 @@ class ToolCall:
     expires_at: datetime
     created_at: datetime
 
+    @property
+    def reason_at_first(self) -> str | None:
+        """Why the call was refused when it was made; None for one that was accepted, however it ended."""
+        return self.reason if self.status is ToolCallStatus.REFUSED else None
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from agentwhere_core.domain.ids import new_id
 from agentwhere_store.rows import insert_ignoring_known
 from agentwhere_store.tables.arena import models, portfolio_size
 from agentwhere_store.tables.trading import deployments, fills, venue_accounts
+
+_ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,35 @@ def save_sizes(conn: Connection, sizes: Sequence[Size], at: datetime) -> int:
 
 
 def points(
-    conn: Connection, since: datetime | None = None, until: datetime | None = None
+    conn: Connection,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    every: timedelta = timedelta(0),
 ) -> list[Point]:
-    """Return all models' sizes, by time and name."""
-    query = (
-        select(portfolio_size.c.created_at, portfolio_size.c.total_value, models.c.name)
-        .join(models, models.c.id == portfolio_size.c.model_id)
-        .order_by(portfolio_size.c.created_at, models.c.name)
+    """Return all models' sizes, by time and name; with ``every``, the last of each model in each such stretch."""
+    query = select(portfolio_size.c.created_at, portfolio_size.c.total_value, models.c.name).join(
+        models, models.c.id == portfolio_size.c.model_id
     )
     if since is not None:
         query = query.where(portfolio_size.c.created_at >= since)
     if until is not None:
         query = query.where(portfolio_size.c.created_at <= until)
-    return [Point(*row) for row in conn.execute(query)]
+    if every > timedelta(0):
+        stretch = func.date_bin(every, portfolio_size.c.created_at, _ORIGIN)
+        query = query.ext(distinct_on(models.c.name, stretch)).order_by(
+            models.c.name, stretch, portfolio_size.c.created_at.desc()
+        )
+    found = [Point(*row) for row in conn.execute(query)]
+    return sorted(found, key=lambda point: (point.at, point.model_name))
+
+
+def first_at(conn: Connection) -> datetime | None:
+    """Return when the first account was sized."""
+    first: datetime | None = conn.execute(
+        select(func.min(portfolio_size.c.created_at))
+    ).scalar_one()
+    return first
 
 
 def last_sized(conn: Connection) -> dict[UUID, datetime]:
@@ -112,7 +131,7 @@ def latest(conn: Connection) -> dict[UUID, Decimal]:
     """Return, by model, what its account was last worth."""
     rows = conn.execute(
         select(portfolio_size.c.model_id, portfolio_size.c.total_value)
-        .distinct(portfolio_size.c.model_id)
+        .ext(distinct_on(portfolio_size.c.model_id))
         .order_by(portfolio_size.c.model_id, portfolio_size.c.created_at.desc())
     )
     return dict(rows.all())

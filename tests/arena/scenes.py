@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -72,3 +74,11 @@ def states(system: System, name: str) -> list[tuple[Any, ...]]:
         "JOIN agentwhere.models m ON m.id = i.model_id WHERE m.name = :name ORDER BY i.number",
         name=name,
     )
+
+
+def later(system: System, minutes: float) -> System:
+    """Return the same system some minutes later, by its own clock."""
+    shift = timedelta(minutes=minutes)
+    moved = copy(system)
+    moved.clock = lambda: utc_now() + shift
+    return moved
