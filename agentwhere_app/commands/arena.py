@@ -1,7 +1,8 @@
-"""``models add|list|pause|resume`` and ``arena show|replay``: the traders that compete."""
+"""``models add|list|pause|resume`` and ``arena show|replay|backtest``: the traders that compete."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import typer
 
 from agentwhere_app.commands.agents import parse_account
-from agentwhere_app.output import Json, command, print_json, print_table
+from agentwhere_app.output import Json, command, note, print_json, print_table
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import ConfigurationError
 
@@ -186,6 +187,51 @@ def replay(
         raise typer.Exit(1)
 
 
+@arena.command("backtest")
+@command
+def backtest(
+    *,
+    start: Annotated[str, typer.Option("--from", help="First day, 2026-01-31, UTC.")],
+    end: Annotated[str, typer.Option("--to", help="Day after the last, UTC.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model or baseline/… to run; repeat it. All baselines if left out."),
+    ] = None,
+    markets: Annotated[str, typer.Option(help="Tokens to trade, by commas.")] = "BTC,ETH,SOL",
+    venue: Annotated[Venue, typer.Option(help="Whose candles, fees and rules.")] = Venue.LIGHTER,
+    capital: Annotated[str, typer.Option(help="USD of each.")] = "10000",
+    leverage: Annotated[str, typer.Option(help="Leverage in every market.")] = "3",
+    interval: Annotated[int, typer.Option(help="Seconds between invocations.")] = 300,
+    as_json: Json = False,
+) -> None:
+    """Run models or baselines over stored candles; missing ones are fetched first. No order leaves the machine."""
+    from dataclasses import asdict
+
+    from agentwhere_app.session import open_system
+    from agentwhere_flow.arena.backtest import Plan, run_backtest
+    from agentwhere_flow.arena.results import as_row
+
+    with open_system(simulator=True) as system:
+        tokens = tuple(token.strip().upper() for token in markets.split(",") if token.strip())
+        plan = Plan(
+            names=tuple(model or ()),
+            venue=venue,
+            markets=tokens,
+            start=_day("--from", start),
+            end=_day("--to", end),
+            capital_usd=_number("--capital", capital),
+            leverage=_number("--leverage", leverage),
+            interval_s=interval,
+        )
+        outcome = run_backtest(system, system.clock(), plan, note)
+    if as_json:
+        print_json([asdict(standing) for standing in outcome.standings])
+        return
+    print_table("Backtest", [as_row(one) for one in outcome.standings], empty="Nothing was run.")
+    for problem in outcome.problems:
+        note(problem)
+
+
 def _set(name: str, status: ModelStatus) -> None:
     from agentwhere_app.session import open_system
     from agentwhere_flow.arena.registry import set_status
@@ -210,3 +256,12 @@ def _leverage(text: str) -> tuple[str, Decimal]:
     if not separator:
         raise ConfigurationError(f"--leverage must be TOKEN:LEVERAGE, e.g. BTC:5, not {text!r}")
     return token.upper(), _number("--leverage", value)
+
+
+def _day(option: str, text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise ConfigurationError(
+            f"{option} must be a day such as 2026-01-31, not {text!r}"
+        ) from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentwhere_core.arena.indicators import INTERVALS, SHOWN, WARM_UP, seen_at, without_gaps
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 MarketKey = tuple[Venue, str]
+_WHOLE_ENOUGH = 0.9
+
 Bars = dict[tuple[Venue, str, str], list[Candle]]
 
 
@@ -81,14 +85,13 @@ def fetch_candles(
 ) -> int:
     """Fetch and store what is missing of ``spans`` (start and end by interval); return how many candles came."""
     with system.engine.begin() as conn:
-        last, first = _edges(conn, markets, {name: start for name, (start, _) in spans.items()})
+        stored = _stored(conn, markets, {name: start for name, (start, _) in spans.items()})
     asked = []
     for market in markets:
         for interval, (start, end) in spans.items():
-            key = (market.venue, market.token, interval)
             length = INTERVALS[interval]
-            is_covered = key in first and first[key] <= start + length
-            begin = last[key] + length if is_covered else start
+            have = stored.get((market.venue, market.token, interval))
+            begin = have.last + length if have and have.covers(start, length) else start
             if begin + length <= end:
                 asked.append((market, interval, begin, end))
 
@@ -138,16 +141,27 @@ def warm_up_since(now: datetime) -> dict[str, datetime]:
     return {name: now - length * (WARM_UP + SHOWN) for name, length in INTERVALS.items()}
 
 
-def _edges(
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Which closed candles of one market and interval are stored: the first, the last and their number."""
+
+    first: datetime
+    last: datetime
+    count: int
+
+    def covers(self, start: datetime, length: timedelta) -> bool:
+        """Return whether nothing is missing from ``start`` on, but for the odd bar in which nobody traded."""
+        expected = (self.last - self.first) / length + 1
+        return self.first <= start + length and self.count >= expected * _WHOLE_ENOUGH
+
+
+def _stored(
     conn: Connection, markets: Sequence[Market], since: Mapping[str, datetime]
-) -> tuple[dict[tuple[Venue, str, str], datetime], dict[tuple[Venue, str, str], datetime]]:
-    """Return the last and the first closed candle that is stored of each market and interval."""
-    last: dict[tuple[Venue, str, str], datetime] = {}
-    first: dict[tuple[Venue, str, str], datetime] = {}
+) -> dict[tuple[Venue, str, str], _Stored]:
+    opens: dict[tuple[Venue, str, str], list[datetime]] = defaultdict(list)
     tokens = {market.token for market in markets}
     for interval, start in since.items():
         for bar in market_store.candles(conn, tokens, interval, start):
             if bar.is_closed:
-                last[bar.venue, bar.token, interval] = bar.open_time
-                first.setdefault((bar.venue, bar.token, interval), bar.open_time)
-    return last, first
+                opens[bar.venue, bar.token, interval].append(bar.open_time)
+    return {key: _Stored(min(at), max(at), len(at)) for key, at in opens.items()}

@@ -103,9 +103,12 @@ def _admit(
     admitted = []
     with system.engine.begin() as conn:
         records = model_store.records(conn, now)
+        busy = store.running_models(conn)
         for model in due:
             if model.id not in held:
-                if model_store.skip_turn(conn, model, now):
+                # Else whoever has the lease took it for this very turn, and is about to claim it.
+                is_late = model.id in busy and busy[model.id] < model.due_at
+                if is_late and model_store.skip_turn(conn, model, now):
                     tally.refuse(Reason.STILL_RUNNING)
             elif model_store.claim_turn(conn, model, now):
                 if _may_spend(model, records.get(model.id, Record()), tally):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,12 +15,11 @@ from agentwhere_flow.arena.pages import invocations, performance
 from agentwhere_flow.arena.portfolio import mark_portfolios
 from agentwhere_flow.arena.replay import replay
 from agentwhere_flow.arena.results import standings
-from agentwhere_flow.arena.turns import invoke_models, lease_name
+from agentwhere_flow.arena.turns import invoke_models
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store.arena import models as model_store
-from agentwhere_store.leases import lease
 from tests.arena.scenes import calls, enter, later, states
 from tests.flow.world import rows, utc_now
 
@@ -145,13 +145,20 @@ def test_a_model_with_garbage_trades_nothing_and_harms_nobody(desk: System, sim:
 
 
 def test_a_model_still_at_work_is_skipped_and_counted(desk: System, sim: Simulator) -> None:
-    model = enter(desk, sim, "slow", "sim/trend")
+    enter(desk, sim, "slow", "sim/trend")
     enter(desk, sim, "quick", "baseline/nothing")
-    with lease(desk.engine, lease_name(model), "a slow run", utc_now()):
-        report = invoke_models(desk, utc_now())
+    sim.fault("llm", "hang_before", seconds=6, count=2)
+    other = System(desk.settings)
+    thread = threading.Thread(target=invoke_models, args=(other, utc_now()))
+    thread.start()
+    while ("ASKING", None) not in states(desk, "slow"):
+        time.sleep(0.02)
+    at = later(desk, 2)
+    report = invoke_models(at, at.clock())
+    assert states(desk, "slow") == [("ASKING", None)], "the first one is still at work"
+    thread.join()
+    other.close()
     assert report.refusals == {"STILL_RUNNING": 1}
-    assert states(desk, "slow") == []
-    assert states(desk, "quick") == [("DONE", None)]
     assert rows(desk, "SELECT name, skipped FROM agentwhere.models ORDER BY 1") == [
         ("quick", 0),
         ("slow", 1),
