@@ -1,79 +1,99 @@
-"""The arena as its page shows it: portfolios over time, and recent invocations with their tool calls."""
+"""The arena as its page shows it: portfolios over time, and recent invocations with their tool calls.
+
+Both have the shapes of the second seed, field for field.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentwhere_store.arena import invocations as invocation_store
+from agentwhere_core.arena.values import BASELINE_PREFIX
+from agentwhere_store.arena import invocations as store
 from agentwhere_store.arena import portfolio as portfolio_store
-from agentwhere_store.arena.portfolio import Point
-from agentwhere_store.rows import json_safe
+from agentwhere_store.arena.invocations import Invocation, ToolCall
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
-MOST_POINTS = 5000
-"""Points of the chart; beyond, neighbours of one model are left out evenly, never its first or last."""
-
-HISTORY = timedelta(days=90)
+MOST_POINTS = 1000
+"""Points of one model's line: more than a chart is wide says nothing more."""
 
 
 def performance(system: System, now: datetime) -> dict[str, Any]:
-    """Return what each model's portfolio was worth, in USD, over the last 90 days."""
+    """Return what each model's account was worth over time; long histories are thinned out evenly."""
     with system.engine.connect() as conn:
-        points = portfolio_store.points(conn, since=now - HISTORY)
+        first = portfolio_store.first_at(conn)
+        span = now - first if first is not None else timedelta(0)
+        points = portfolio_store.points(conn, every=span / MOST_POINTS)
     return {
         "data": [
             {
-                "createdAt": point.at.isoformat(),
+                "createdAt": _moment(point.at),
                 "totalValue": float(point.total_value),
                 "model": {"name": point.model_name},
             }
-            for point in _thinned(points, MOST_POINTS)
+            for point in points
         ],
-        "lastUpdated": now.isoformat(),
+        "lastUpdated": _moment(now),
     }
 
 
 def invocations(system: System, now: datetime, limit: int) -> dict[str, Any]:
-    """Return the newest invocations with their tool calls."""
+    """Return the newest invocations with their tool calls; ``metadata`` of a call is JSON as text."""
     with system.engine.connect() as conn:
-        found = invocation_store.recent_invocations(conn, limit)
-        calls = invocation_store.calls_of(conn, [item.id for item in found])
+        found = store.recent_invocations(conn, limit)
+        calls = store.calls_of(conn, [item.id for item in found])
     return {
         "data": [
             {
                 "id": str(item.id),
                 "modelId": str(item.model_id),
-                "response": item.response,
+                "response": _said(item),
                 "model": {"name": item.model_name},
-                "toolCalls": [
-                    {
-                        "toolCallType": call.kind.value,
-                        "metadata": json.dumps(json_safe(call.metadata)),
-                        "createdAt": call.created_at.isoformat(),
-                    }
-                    for call in calls.get(item.id, ())
-                ],
-                "createdAt": item.created_at.isoformat(),
+                "toolCalls": [_call(call) for call in calls.get(item.id, [])],
+                "createdAt": _moment(item.created_at),
             }
             for item in found
         ],
-        "lastUpdated": now.isoformat(),
+        "lastUpdated": _moment(now),
     }
 
 
-def _thinned(points: list[Point], most: int) -> Iterable[Point]:
-    """Return at most about ``most`` points, in order, leaving each model's first and last."""
-    if len(points) <= most:
-        return points
-    step = -(-len(points) // most)
-    by_model: dict[str, list[int]] = defaultdict(list)
-    for place, point in enumerate(points):
-        by_model[point.model_name].append(place)
-    kept = {place for places in by_model.values() for place in (*places[::step], places[-1])}
-    return [points[place] for place in sorted(kept)]
+def _said(item: Invocation) -> str:
+    """Return what a model said; for one that said nothing, why."""
+    if item.response:
+        return item.response
+    if item.error:
+        return f"{item.reason}: {item.error}"
+    return "(decided by rule)" if item.openrouter_model.startswith(BASELINE_PREFIX) else ""
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    told = {
+        **_arguments(call),
+        "status": call.status.value,
+        "reason": call.reason,
+        "detail": call.detail,
+        "result": call.result,
+    }
+    return {
+        "toolCallType": call.kind.value,
+        "metadata": json.dumps({key: value for key, value in told.items() if value}),
+        "createdAt": _moment(call.created_at),
+    }
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    """Return a call's arguments by name, or as the text that could not be read."""
+    text = call.metadata.get("arguments", "")
+    try:
+        read = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {"arguments": text}
+    return read if isinstance(read, dict) else {"arguments": text}
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -30,9 +30,10 @@ from agentwhere_sim.testing import Simulator
 from tests.arena.scenes import enter, later
 from tests.flow.world import rows, utc_now
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)
 
 DEATHS = 200
+TURN_MINUTES = 1.1
 MODELS = ("sim/erratic", "baseline/macd")
 
 RUN = """
@@ -103,7 +104,7 @@ def test_whatever_is_killed_is_neither_doubled_nor_lost(desk: System, sim: Simul
     died = number = 0
     while died < DEATHS:
         number += 1
-        at = later(desk, number * 2)
+        at = later(desk, number * TURN_MINUTES)
         with death_at(desk, dice.randrange(1, length)):
             try:
                 invoke_models(at, at.clock())
@@ -112,10 +113,10 @@ def test_whatever_is_killed_is_neither_doubled_nor_lost(desk: System, sim: Simul
         if number % 50 == 0:
             require_sound_books(desk, sim, len(models))
     for extra in (1, 2, 3):
-        at = later(desk, number * 2 + extra * 3)
+        at = later(desk, number * TURN_MINUTES + extra * 3)
         invoke_models(at, at.clock())
     monitor_positions(desk, utc_now())
-    last = later(desk, number * 2 + 30)
+    last = later(desk, number * TURN_MINUTES + 30)
     record_outcomes(last)
     require_sound_books(desk, sim, len(models))
     assert rows(desk, "SELECT count(*) FROM agentwhere.tool_calls WHERE status = 'ACCEPTED'") == [

@@ -11,13 +11,13 @@ from uuid import UUID
 
 import pytest
 
-from agentwhere_flow.arena.pages import invocations, performance
 from agentwhere_flow.arena.portfolio import mark_portfolios
 from agentwhere_flow.arena.replay import replay
 from agentwhere_flow.arena.results import standings
 from agentwhere_flow.arena.turns import invoke_models
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
+from agentwhere_flow.views.arena import invocations, performance
 from agentwhere_sim.testing import Simulator
 from agentwhere_store.arena import models as model_store
 from tests.arena.scenes import calls, enter, later, states
