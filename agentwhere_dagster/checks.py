@@ -265,6 +265,41 @@ def _by_asset(check: Check) -> str:
     return check.asset
 
 
+REPLAYS = dg.AssetCheckSpec(
+    "replays_equal",
+    asset="routing_decisions",
+    description="Decisions of the last day, made again from what was kept of them, come out the same.",
+)
+
+
+@dg.asset_check(asset=REPLAYS.asset_key, name=REPLAYS.name, description=REPLAYS.description)
+def replays_equal(agent_where: AgentWhere) -> dg.AssetCheckResult:
+    """Make a sample of decisions again; one that differs is an error, since its record explains something else."""
+    from agentwhere_flow.replays import replay_sample
+
+    system = agent_where.system()
+    sample = replay_sample(system, system.clock())
+    different = [found for found in sample if not found.is_equal]
+    return dg.AssetCheckResult(
+        passed=not different,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(
+            f"decision {found.id} differs in {', '.join(found.differences)}: see `agentwhere route --replay {found.id}`"
+            for found in different[:5]
+        )
+        or None,
+        metadata={"replayed": len(sample), "different": len(different)},
+    )
+
+
+def described() -> Iterator[tuple[str, str, str]]:
+    """Yield asset, name and description of every check."""
+    for check in CHECKS:
+        yield check.asset, check.name, check.description
+    yield REPLAYS.asset_key.to_user_string(), REPLAYS.name, REPLAYS.description or ""
+
+
 checks: list[Any] = [
-    _checks_of(asset, tuple(several)) for asset, several in groupby(CHECKS, _by_asset)
+    *(_checks_of(asset, tuple(several)) for asset, several in groupby(CHECKS, _by_asset)),
+    replays_equal,
 ]

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from agentwhere_core.domain.enums import ExitReason, OrderState
 from agentwhere_core.domain.reasons import ReasonText
-from agentwhere_dagster.checks import CHECKS
+from agentwhere_dagster.checks import described
 
 W = TypeVar("W", bound=StrEnum)
 
@@ -84,6 +84,10 @@ CHECK_REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "marks_are_fresh": (
             "Run `agentwhere positions`; the token's market may be suspended, its stop at the venue still holds."
+        ),
+        "replays_equal": (
+            "Run `agentwhere route --replay ID` for a decision that differs. After an upgrade, replay it with the "
+            "release that made it; else a row was changed by hand: restore it from a backup."
         ),
         "database_responds": "Look for long transactions in `pg_stat_activity`, and for a full disk.",
     }
@@ -167,10 +171,10 @@ def check_table() -> str:
         "Check",
         (
             (
-                f"{check.asset}:{check.name}",
-                ReasonText(check.description, CHECK_REMEDIES[check.name]),
+                f"{asset}:{name}",
+                ReasonText(description, CHECK_REMEDIES[name]),
             )
-            for check in CHECKS
+            for asset, name, description in described()
         ),
     )
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from sqlalchemy import text
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.health.facts import (
@@ -19,7 +20,10 @@ from agentwhere_core.health.facts import (
     VenueFacts,
 )
 from agentwhere_core.health.rules import assess
-from agentwhere_dagster.checks import CHECKS, Check
+from agentwhere_dagster.checks import CHECKS, Check, described, replays_equal
+from agentwhere_dagster.resources import AgentWhere
+from agentwhere_flow.system import System
+from tests.flow.scenes import place_signal
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VENUES = (Venue.HYPERLIQUID, Venue.OSTIUM, Venue.LIGHTER)
@@ -114,3 +118,25 @@ def test_checks_of_one_asset_stand_together() -> None:
     assert [a for n, a in enumerate(assets) if n == 0 or assets[n - 1] != a] == list(
         dict.fromkeys(assets)
     )
+
+
+def test_the_replay_check_stands_among_the_checks_of_routing() -> None:
+    assert ("routing_decisions", "replays_equal") in {
+        (asset, name) for asset, name, _ in described()
+    }
+
+
+def test_a_decision_that_was_changed_by_hand_fails_the_replay_check(system: System) -> None:
+    place_signal(system, "BTC", deployment="bold")
+    resource = AgentWhere()
+    before = replays_equal(agent_where=resource)
+    assert isinstance(before, dg.AssetCheckResult)
+    assert before.passed
+    with system.engine.begin() as conn:
+        conn.execute(text("UPDATE agentwhere.venue_routing_history SET story = 'a lie'"))
+    after = replays_equal(agent_where=resource)
+    resource.system().close()
+    assert isinstance(after, dg.AssetCheckResult)
+    assert not after.passed
+    assert "differs in story" in str(after.description)
+    assert "agentwhere route --replay" in str(after.description)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentwhere_core.domain.enums import ExitReason, OrderState
-from agentwhere_dagster.checks import CHECKS
+from agentwhere_dagster.checks import described
 from agentwhere_dagster.runbook import ALERTS, CHECK_REMEDIES, EXITS, ORDER_STATES, TABLES, render
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def test_its_tables_are_the_generated_ones() -> None:
 def test_every_state_exit_and_check_has_its_entry() -> None:
     assert set(ORDER_STATES) == set(OrderState)
     assert set(EXITS) == set(ExitReason)
-    assert set(CHECK_REMEDIES) == {check.name for check in CHECKS}
+    assert set(CHECK_REMEDIES) == {name for _, name, _ in described()}
 
 
 def test_every_kind_of_alert_has_its_entry() -> None:
