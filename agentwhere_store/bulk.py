@@ -1,8 +1,9 @@
-"""Thousands of rows at once: COPY into a temporary table, then one statement that works on it as a set.
+"""Thousands of rows at once, by COPY.
 
 A statement per row costs its parsing, its planning and its share of the wire; an array per column costs the driver's
-work on every element. COPY costs neither: documents of some kB take about half the processor time; see
-docs/performance.md. For a handful of rows the temporary table costs more than it saves.
+work on every element. COPY costs neither; see docs/performance.md. Rows that are all new, as they nearly always are, go
+straight into their table. Where some are known, all go into a temporary table, from which one statement takes what is
+new. For a handful of rows that costs more than it saves.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from psycopg import Connection as DriverConnection
-from psycopg import sql
+from psycopg import Cursor, sql
+from psycopg import IntegrityError as DriverIntegrityError
 from psycopg.types.json import Jsonb
 from sqlalchemy import Column, Connection, Table, TableClause, column, select, table
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -42,8 +44,11 @@ def insert_many_ignoring_known(
     if len(rows) < WORTH_A_COPY:
         return insert_ignoring_known(conn, target, rows, known_by=known_by)
     names = list(rows[0])
+    columns = {name: target.c[name] for name in names}
+    if _copied(conn, target, columns, rows):
+        return len(rows)
     values = ([row[name] for name in names] for row in rows)
-    with incoming_rows(conn, {name: target.c[name] for name in names}, values) as incoming:
+    with incoming_rows(conn, columns, values) as incoming:
         statement = insert(target).from_select(names, select(incoming))
         return conn.execute(
             statement.on_conflict_do_nothing(index_elements=list(known_by)),
@@ -63,18 +68,49 @@ def incoming_rows(
     columns
         The table's columns in the order of each row's values, each with a column (of one table) whose type it shares.
     """
-    documents = [place for place, like in enumerate(columns.values()) if _is_document(like)]
-    cursor = cast("DriverConnection[Any]", conn.connection.driver_connection).cursor()
+    cursor = _cursor(conn)
     cursor.execute(_create(columns))
-    with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(_NAME))) as copy:
+    _copy(cursor, sql.Identifier(_NAME), columns, rows)
+    yield table(_NAME, *(column(name, like.type) for name, like in columns.items()))
+    # Not left to the commit: a transaction may write more than one batch. After an error its rollback drops it.
+    cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(_NAME)))
+
+
+def _copied(
+    conn: Connection,
+    target: Table,
+    columns: Mapping[str, Column[Any]],
+    rows: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Copy rows into their table; change nothing and return False where a constraint refuses one of them."""
+    names = list(columns)
+    values = ([row[name] for name in names] for row in rows)
+    try:
+        with conn.begin_nested():
+            _copy(_cursor(conn), sql.Identifier(*target.fullname.split(".")), columns, values)
+    except DriverIntegrityError:
+        return False
+    return True
+
+
+def _copy(
+    cursor: Cursor[Any],
+    into: sql.Identifier,
+    columns: Mapping[str, Column[Any]],
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    documents = [place for place, like in enumerate(columns.values()) if _is_document(like)]
+    named = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
+    with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(into, named)) as copy:
         for row in rows:
             values = list(row)
             for place in documents:
                 values[place] = Jsonb(values[place])
             copy.write_row(values)
-    yield table(_NAME, *(column(name, like.type) for name, like in columns.items()))
-    # Not left to the commit: a transaction may write more than one batch. After an error its rollback drops it.
-    cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(_NAME)))
+
+
+def _cursor(conn: Connection) -> Cursor[Any]:
+    return cast("DriverConnection[Any]", conn.connection.driver_connection).cursor()
 
 
 def _create(columns: Mapping[str, Column[Any]]) -> sql.Composed:

@@ -106,32 +106,33 @@ def read_trade(told: Mapping[str, Any]) -> tuple[RouteRequest, dict[Venue, Stand
 
 
 def _tell_standing(standing: Standing, token: str) -> dict[str, Any]:
+    """Return money, and of the rest what is true: most accounts are free to trade, and rows are many."""
     funds = standing.funds
-    return {
-        "is_stopped": standing.is_stopped,
-        "funds": None
-        if funds is None
-        else {
-            "equity_usd": str(funds.equity_usd),
-            "free_margin_usd": str(funds.free_margin_usd),
-            "has_position": token in funds.open_tokens,
-            "has_pending_order": token in funds.pending_tokens,
-        },
-    }
+    told: dict[str, Any] = {}
+    if standing.is_stopped:
+        told["is_stopped"] = True
+    if funds is not None:
+        told["equity_usd"] = str(funds.equity_usd)
+        told["free_margin_usd"] = str(funds.free_margin_usd)
+        if token in funds.open_tokens:
+            told["has_position"] = True
+        if token in funds.pending_tokens:
+            told["has_pending_order"] = True
+    return told
 
 
 def _standing(told: Mapping[str, Any], token: str) -> Standing:
-    funds = told["funds"]
-    if funds is None:
-        return Standing(None, told["is_stopped"])
+    is_stopped = told.get("is_stopped", False)
+    if "equity_usd" not in told:
+        return Standing(None, is_stopped)
     return Standing(
         FundsAt(
-            equity_usd=Decimal(funds["equity_usd"]),
-            free_margin_usd=Decimal(funds["free_margin_usd"]),
-            open_tokens=frozenset({token} if funds["has_position"] else ()),
-            pending_tokens=frozenset({token} if funds["has_pending_order"] else ()),
+            equity_usd=Decimal(told["equity_usd"]),
+            free_margin_usd=Decimal(told["free_margin_usd"]),
+            open_tokens=frozenset({token} if told.get("has_position") else ()),
+            pending_tokens=frozenset({token} if told.get("has_pending_order") else ()),
         ),
-        told["is_stopped"],
+        is_stopped,
     )
 
 
