@@ -62,21 +62,47 @@ def lease(
             _give_back(conn, key)
 
 
+class HeldLeases:
+    """Several leases on one connection, each of which may be given back before the others."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._held: dict[str, Lease] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether the lease is held."""
+        return name in self._held
+
+    def take(self, name: str, holder: str, now: datetime) -> None:
+        """Take a lease if nobody else holds it."""
+        if _take(self._conn, _lock_key(name), 0):
+            token = _next_token(self._conn, name, holder, now)
+            self._held[name] = Lease(name, holder, token)
+
+    def give_back(self, name: str) -> None:
+        """Let others have a lease; one that is not held is left alone."""
+        if self._held.pop(name, None) is not None:
+            _give_back(self._conn, _lock_key(name))
+
+    def give_all_back(self) -> None:
+        """Let others have them all."""
+        for name in list(self._held):
+            self.give_back(name)
+
+
 @contextmanager
 def free_leases(
     engine: Engine, names: Iterable[str], holder: str, now: datetime
-) -> Iterator[dict[str, Lease]]:
+) -> Iterator[HeldLeases]:
     """Hold those of the leases ``names`` that nobody else holds, on one connection, for the length of a block."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        held: dict[str, Lease] = {}
+        held = HeldLeases(conn)
         try:
             for name in names:
-                if _take(conn, _lock_key(name), 0):
-                    held[name] = Lease(name, holder, _next_token(conn, name, holder, now))
+                held.take(name, holder, now)
             yield held
         finally:
-            for name in held:
-                _give_back(conn, _lock_key(name))
+            held.give_all_back()
 
 
 def _take(conn: Connection, key: int, wait_s: float) -> bool:

@@ -69,8 +69,15 @@ def invoke_models(system: System, now: datetime, names: Collection[str] | None =
         mine = [model for model in concerned if lease_name(model) in held]
         _recover(system, mine, tally)
         turns = _begin(system, _admit(system, due, mine, now, tally), now, tally)
+        at_work = {turn.model.id for turn in turns}
+        for model in mine:
+            if model.id not in at_work:
+                held.give_back(lease_name(model))
         for decided in _ask(system, turns):
             _execute(system, decided, tally)
+            # A slow model must not keep the others from their next turn.
+            for turn in decided:
+                held.give_back(lease_name(turn.model))
         record_outcomes(system)
     tally.rows_in = len(due)
     _count(system, tally, turns)

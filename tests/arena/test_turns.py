@@ -144,18 +144,21 @@ def test_a_model_with_garbage_trades_nothing_and_harms_nobody(desk: System, sim:
     assert rows(desk, "SELECT count(*) FROM agentwhere.orders") == [(0,)]
 
 
-def test_a_model_still_at_work_is_skipped_and_counted(desk: System, sim: Simulator) -> None:
+def test_a_model_still_at_work_is_skipped_and_counted_and_delays_no_other(
+    desk: System, sim: Simulator
+) -> None:
     enter(desk, sim, "slow", "sim/trend")
     enter(desk, sim, "quick", "baseline/nothing")
-    sim.fault("llm", "hang_before", seconds=6, count=2)
-    other = System(desk.settings)
+    sim.fault("llm", "hang_before", seconds=12, count=2)
+    other = System(desk.settings.model_copy(update={"llm_timeout_s": 12}))
     thread = threading.Thread(target=invoke_models, args=(other, utc_now()))
     thread.start()
-    while ("ASKING", None) not in states(desk, "slow"):
+    while ("DONE", None) not in states(desk, "quick"):
         time.sleep(0.02)
     at = later(desk, 2)
     report = invoke_models(at, at.clock())
     assert states(desk, "slow") == [("ASKING", None)], "the first one is still at work"
+    assert states(desk, "quick") == [("DONE", None)] * 2
     thread.join()
     other.close()
     assert report.refusals == {"STILL_RUNNING": 1}
