@@ -15,21 +15,20 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Deployment, Order, OrderSpec, VenueAccount
 from agentwhere_core.execution.client_ids import client_id, entry_key
 from agentwhere_core.execution.exits import protective_prices
+from agentwhere_core.execution.protection import default_stop_pct, strangers
 from agentwhere_flow import ledger
 from agentwhere_flow.ledger import Desk, Intent
+from agentwhere_flow.protection import PROTECTION_SLIPPAGE_BPS
 from agentwhere_store import open_orders
 from agentwhere_store import positions as position_store
 from agentwhere_store import routing as routing_store
 from agentwhere_store.leases import Lease
 from agentwhere_store.open_orders import EntryWork
+from agentwhere_store.untracked import untracked_now
 
 if TYPE_CHECKING:
     from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
-
-
-# A stop that was triggered must fill, however fast the price runs.
-PROTECTION_SLIPPAGE_BPS = Decimal(1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,11 @@ def _enter(desk: Desk, entry: Entry, market: Market, quote: Quote, now: datetime
     if any(position.token == market.token for position in state.positions):
         # Opened by hand, or by fills that are not home yet: an entry would add to it, or close it.
         return _decline(system, desk.lease, entry, Reason.POSITION_EXISTS)
+    in_the_way = _in_the_way(desk, market)
+    if in_the_way is Reason.ORDER_PENDING:
+        return Outcome(entry, None, in_the_way)
+    if in_the_way is not None:
+        return _decline(system, desk.lease, entry, in_the_way)
     leverage = min(work.leverage, market.max_leverage).to_integral_value(ROUND_DOWN)
     allocation = min(entry.deployment.capital_usd, state.equity_usd)
     margin_usd = allocation * work.fund_percentage / 100 * work.share
@@ -109,7 +113,10 @@ def _enter(desk: Desk, entry: Entry, market: Market, quote: Quote, now: datetime
     )
     if size <= 0:
         return _decline(system, desk.lease, entry, Reason.BELOW_MINIMUM)
-    specs = _with_protection(desk.adapter, entry, market, quote, (size, limit_price))
+    stop_pct = _stop_pct(system, entry, leverage)
+    specs = _with_protection(
+        desk.adapter, entry, market, quote, (size, limit_price), stop_pct=stop_pct
+    )
     ledger.set_leverage(desk, market, int(leverage))
     orders = ledger.place(
         desk,
@@ -145,6 +152,8 @@ def _with_protection(
     market: Market,
     quote: Quote,
     sized: tuple[Decimal, Decimal],
+    *,
+    stop_pct: Decimal | None,
 ) -> tuple[OrderSpec, ...]:
     """Return the entry, and the take profit and stop loss that travel with it."""
     work, signal = entry.work, entry.work.signal
@@ -168,7 +177,7 @@ def _with_protection(
         )
 
     take_profit, stop_loss = protective_prices(
-        signal.side, quote.mid, signal.stop_loss_pct, signal.take_profit_pct
+        signal.side, quote.mid, stop_pct, signal.take_profit_pct
     )
     specs = [spec(OrderPurpose.ENTRY, entry.side, limit_price, None)]
     for purpose, price in (
@@ -184,16 +193,41 @@ def _with_protection(
     return tuple(specs)
 
 
+def _stop_pct(system: System, entry: Entry, leverage: Decimal) -> Decimal | None:
+    """Return the stop loss to trade with, in percent of the price; None only where the policy allows to have none."""
+    wished = entry.work.signal.stop_loss_pct
+    if wished is not None or entry.deployment.policy.allow_unprotected:
+        return wished
+    return default_stop_pct(system.settings.default_stop_loss_pct, leverage)
+
+
+def _in_the_way(desk: Desk, market: Market) -> Reason | None:
+    """Return why what rests in the market forbids an entry: it would hit the new position.
+
+    Orders of ours are left over from an earlier position: the monitor cancels them, and the entry follows.
+    """
+    resting = [o for o in desk.adapter.resting_orders(desk.account) if o.token == market.token]
+    if not resting:
+        return None
+    names = [order.client_id for order in resting if order.client_id]
+    with desk.system.engine.begin() as conn:
+        ours = open_orders.orders_called(conn, desk.account.id, names)
+    return Reason.ORDERS_RESTING if strangers(resting, ours) else Reason.ORDER_PENDING
+
+
 def _blocked(system: System, work: EntryWork, account: VenueAccount) -> Reason | None:
     """Return why the account may not enter now: stopped meanwhile, token held, or another order not settled."""
     with system.engine.begin() as conn:
         switches = routing_store.engaged_switches(conn)
         held = position_store.open_positions(conn, account_ids=[account.id])
         pending = open_orders.pending_tokens(conn, [account.id]).get(account.id, frozenset())
+        untracked = {one.token for one in untracked_now(conn, [account.id])}
     if work.is_stopped(switches):
         return Reason.KILL_SWITCH
     if any(position.token == work.signal.token for position in held):
         return Reason.POSITION_EXISTS
+    if work.signal.token in untracked:
+        return Reason.TOKEN_NOT_FOLLOWED
     return Reason.ORDER_PENDING if work.signal.token in pending else None
 
 

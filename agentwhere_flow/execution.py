@@ -25,6 +25,8 @@ from agentwhere_flow import ledger, settling
 from agentwhere_flow.entries import Entry, Outcome, place_entry
 from agentwhere_flow.failover import fail_over
 from agentwhere_flow.fills import sync_account
+from agentwhere_flow.outages import Outages
+from agentwhere_flow.protection import AccountLook, protect_accounts
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
 from agentwhere_store import fills as fill_store
@@ -41,26 +43,27 @@ if TYPE_CHECKING:
 @step("orders")
 def execute_orders(system: System, now: datetime) -> Tally:
     """Settle orders in doubt, then send an entry for every routed signal that has none."""
-    tally = Tally()
+    tally, outages = Tally(), Outages()
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
             deployments = {item.id: item for item in agent_store.deployments(conn)}
         accounts = {
             account.id: account for item in deployments.values() for account in item.accounts
         }
-        settled = settling.settle(system, held, accounts, tally)
+        settled = settling.settle(system, held, accounts, tally, outages)
         # What an earlier tick was refused and could not take elsewhere any more.
         fail_over(system, deployments, tally)
         entries = _read_entries(system, now, deployments, tally)
         outcomes = _place_all(system, held, entries, now)
-        settled += _settle_stragglers(system, held, accounts, outcomes, tally)
+        settled += _settle_stragglers(system, held, accounts, outcomes, tally, outages=outages)
         while moved := fail_over(system, deployments, tally):
             entries = _read_entries(system, now, deployments, tally, only=moved)
             outcomes += _place_all(system, held, entries, now)
-            settled += _settle_stragglers(system, held, accounts, outcomes, tally)
+            settled += _settle_stragglers(system, held, accounts, outcomes, tally, outages=outages)
         placed = [outcome.order for outcome in outcomes if outcome.order]
         touched = {order.account_id for order in (*settled, *placed)}
-        _sync_touched(system, touched, now, tally)
+        _bring_home(system, held, touched, now, tally)
+        tally.problems += outages.problems()
     _count(tally, outcomes, settled)
     return tally
 
@@ -162,33 +165,44 @@ def _settle_stragglers(
     accounts: Mapping[UUID, VenueAccount],
     outcomes: Sequence[Outcome],
     tally: Tally,
+    *,
+    outages: Outages,
 ) -> list[Order]:
     """Look up at once what this very tick left UNKNOWN, so that a lost reply costs seconds and not a tick."""
     if not any(o.order and o.order.state is OrderState.UNKNOWN for o in outcomes):
         return []
-    return settling.settle(system, held, accounts, tally)
+    return settling.settle(system, held, accounts, tally, outages)
 
 
-def _sync_touched(
-    system: System, account_ids: set[UUID | None], now: datetime, tally: Tally
+def _bring_home(
+    system: System, held: Lease, account_ids: set[UUID | None], now: datetime, tally: Tally
 ) -> None:
-    """Fetch the fills of the accounts that traded, so that their positions exist at once."""
+    """Fetch the fills of the accounts that traded, and see at once that their positions are protected."""
     with system.engine.begin() as conn:
         watched = [
             item
             for item in fill_store.watched_accounts(conn, list(system.venues))
             if item.account.id in account_ids
         ]
+    looks = []
     for item in watched:
         adapter = system.execution(item.account.venue)
         if adapter is None:
             continue
         try:
             sync_account(system, adapter, item, now)
+            looks.append(
+                AccountLook(
+                    item.account,
+                    adapter.account_state(item.account, now),
+                    tuple(adapter.resting_orders(item.account)),
+                )
+            )
         except AgentWhereError as error:
             tally.problems.append(
-                f"fills of {item.account.address} follow with the next tick: {error}"
+                f"fills and protection of {item.account.address} follow with the next tick: {error}"
             )
+    protect_accounts(system, held, looks, now, tally)
 
 
 def _account(deployment: Deployment, venue: Venue) -> VenueAccount | None:
@@ -196,15 +210,18 @@ def _account(deployment: Deployment, venue: Venue) -> VenueAccount | None:
 
 
 def _count(tally: Tally, outcomes: Sequence[Outcome], settled: Sequence[Order]) -> None:
-    """Put outcomes into the report."""
+    """Put outcomes into the report, as they stand after this tick settled what it had left unclear."""
+    latest = {order.id: order for order in settled}
     for outcome in outcomes:
-        order = outcome.order
+        sent = outcome.order
+        order = latest.get(sent.id, sent) if sent else None
+        reason = order.reason if order is not sent and order else outcome.reason
         if outcome.problem:
             tally.problems.append(outcome.problem)
         elif order is not None and order.filled_size > 0:
             tally.rows_out += 1
-        elif outcome.reason is not None:
-            tally.refuse(outcome.reason)
+        elif reason is not None:
+            tally.refuse(reason)
         tally.table.append(
             {
                 "deployment": outcome.entry.deployment.name,
@@ -214,7 +231,7 @@ def _count(tally: Tally, outcomes: Sequence[Outcome], settled: Sequence[Order]) 
                 "state": order.state.value if order else "",
                 "size": str(order.filled_size) if order else "",
                 "price": str(order.average_price) if order and order.average_price else "",
-                "reason": outcome.reason.value if outcome.reason else "",
+                "reason": reason.value if reason else "",
             }
         )
     tally.details["settled_from_earlier"] = len(settled)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from agentwhere_core.domain.enums import OrderPurpose, OrderSide, OrderState, Venue
 from agentwhere_core.domain.errors import AgentWhereError
+from agentwhere_core.domain.events import PositionEvent
 from agentwhere_core.domain.market import Market, Quote
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderSpec, Position, VenueAccount
@@ -113,7 +114,7 @@ def _close(desk: ExitDesk, decision: ExitDecision, position: Position, attempt: 
         store.add_event(
             conn,
             position.id,
-            kind="EXIT_DECIDED",
+            kind=PositionEvent.EXIT_DECIDED,
             detail=decision.story,
             evidence={"price": decision.price, "level": decision.level},
             at=desk.now,

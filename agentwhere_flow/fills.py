@@ -1,39 +1,37 @@
-"""Bring an account's fills home, and fold them into positions.
+"""Bring an account's fills and cash flows home.
 
-Positions are derived: all fills of an account in a token make a chain of episodes, the first of which is the first
-position, and so on. Folding again gives the same rows, in whatever order fills arrive.
+Each token is stored and folded by itself: one whose fills contradict each other is stopped, with an alert, and the rest
+of the account goes on. It is tried again with every look, and followed again once it agrees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from agentwhere_core.domain.enums import ExitReason, OrderPurpose, PositionStatus
+from sqlalchemy.exc import IntegrityError
+
+from agentwhere_core.domain.enums import OrderSide, Severity, UntrackedCause
 from agentwhere_core.domain.errors import InvariantError
-from agentwhere_core.domain.ids import new_id
-from agentwhere_core.domain.trade import Position
-from agentwhere_core.execution.positions import Episode, episodes
+from agentwhere_core.domain.events import Incident, PositionEvent
+from agentwhere_core.domain.trade import AccountState, Fill, Position, VenuePosition
+from agentwhere_flow.alerts import close_alert, raise_alert
+from agentwhere_flow.folding import Folder, fold
 from agentwhere_store import fills as store
-from agentwhere_store import positions as position_store
 from agentwhere_store.fills import WatchedAccount
+from agentwhere_store.positions import add_event
+from agentwhere_store.untracked import follow_again, stop_following, untracked_now
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
 
 # A venue may list a fill a little after one that it follows; what is read twice is stored once.
 OVERLAP = timedelta(minutes=10)
-
-_EXIT_BY_PURPOSE = {
-    OrderPurpose.TAKE_PROFIT: ExitReason.TAKE_PROFIT,
-    OrderPurpose.STOP_LOSS: ExitReason.STOP_LOSS,
-}
 
 
 def sync_account(
@@ -46,13 +44,53 @@ def sync_account(
     RemoteError
         If the venue did not answer; nothing is changed then.
     """
+    fills = adapter.fills(watched.account, watched.fills_since - OVERLAP)
+    if watched.is_new:
+        _leave_older(system, watched, adapter.account_state(watched.account, now), fills, now)
+    return store_fills(system, watched, fills, now)
+
+
+def store_fills(
+    system: System, watched: WatchedAccount, fills: Sequence[Fill], now: datetime
+) -> list[Position]:
+    """Store fills that are not known yet, fold them, and return the positions that they changed."""
     account = watched.account
-    fills = adapter.fills(account, watched.fills_since - OVERLAP)
+    by_token = {
+        token: list(group)
+        for token, group in groupby(sorted(fills, key=lambda one: one.token), lambda one: one.token)
+    }
+    changed: list[Position] = []
+    broken: dict[str, str] = {}
     with system.engine.begin() as conn:
-        tokens = store.insert_fills(conn, account.id, fills, now)
-        return [
-            position for token in sorted(tokens) for position in _fold(conn, watched, token, now)
-        ]
+        within = timedelta(seconds=system.settings.protection_deadline_s)
+        folder = Folder(conn, watched, now, within)
+        stopped = {
+            one.token
+            for one in untracked_now(conn, [account.id])
+            if one.cause is UntrackedCause.FILLS_CONTRADICT
+        }
+        for token in sorted(by_token.keys() | stopped):
+            try:
+                with conn.begin_nested():
+                    fresh = store.insert_fills(conn, account.id, by_token.get(token, []), now)
+                    if fresh or token in stopped:
+                        changed += fold(folder, token)
+            except (InvariantError, IntegrityError) as error:
+                broken[token] = _said(watched, token, error)
+                stop_following(
+                    conn,
+                    account.id,
+                    token,
+                    UntrackedCause.FILLS_CONTRADICT,
+                    detail=broken[token],
+                    evidence={"fills": [one.fill_id for one in by_token.get(token, [])]},
+                    now=now,
+                )
+        for token in stopped - broken.keys():
+            follow_again(conn, account.id, token, now)
+        _advance(folder, by_token, broken)
+    _tell(system, watched, broken, stopped - broken.keys(), now)
+    return changed
 
 
 def sync_cash_flows(
@@ -67,137 +105,107 @@ def sync_cash_flows(
     """
     flows = adapter.cash_flows(watched.account, watched.flows_since - OVERLAP)
     with system.engine.begin() as conn:
-        return store.insert_cash_flows(conn, watched.account.id, flows, now)
+        count = store.insert_cash_flows(conn, watched.account.id, flows, now)
+        for position_id, amount, references in store.funding_booked(conn, watched.account.id, now):
+            add_event(
+                conn,
+                position_id,
+                kind=PositionEvent.FUNDING_BOOKED,
+                detail=f"{amount:+.6f} USD of funding or cost of holding",
+                evidence={"cash_flows": references},
+                at=now,
+            )
+    return count
 
 
-def _fold(conn: Connection, watched: WatchedAccount, token: str, now: datetime) -> list[Position]:
-    """Rebuild an account's positions in one token; return those that are new or different."""
-    found = episodes(store.fills_in(conn, watched.account.id, token))
-    known = position_store.positions_in(conn, watched.account.id, token)
-    if len(known) > len(found):
-        raise InvariantError(
-            f"account {watched.account.address} has {len(known)} positions in {token}, but its fills make "
-            f"{len(found)}: fills were deleted; restore them from the venue before trading on"
-        )
-    changed = []
-    for number, episode in enumerate(found):
-        before = known[number] if number < len(known) else None
-        if before is not None and _is_same(before, episode):
-            continue
-        changed.append(_save(conn, watched, before, episode, now))
-    return changed
-
-
-def _is_same(position: Position, episode: Episode) -> bool:
-    state = episode.state
-    return (
-        position.size == state.size
-        and position.entry_price == state.entry_price
-        and position.realized_pnl_usd == state.realized_pnl_usd
-        and position.fees_usd == state.fees_usd
-        and position.closed_at == state.closed_at
-    )
-
-
-def _save(
-    conn: Connection,
+def _leave_older(
+    system: System,
     watched: WatchedAccount,
-    before: Position | None,
-    episode: Episode,
+    state: AccountState,
+    fills: Sequence[Fill],
     now: datetime,
-) -> Position:
-    """Write one episode as a position, with an event that says what happened to it."""
-    fill_ids = [fill.fill_id for fill in episode.fills]
-    position = before or _open(conn, watched, episode, fill_ids)
-    state = episode.state
-    is_closed = state.closed_at is not None
-    after = replace(
-        position,
-        size=state.size,
-        peak_size=state.peak_size,
-        entry_price=state.entry_price,
-        realized_pnl_usd=state.realized_pnl_usd,
-        fees_usd=state.fees_usd,
-        status=PositionStatus.CLOSED if is_closed else PositionStatus.OPEN,
-        closed_at=state.closed_at,
-        exit_price=state.exit_price,
-        exit_reason=_exit_reason(conn, position, episode) if is_closed else position.exit_reason,
-        unrealized_pnl_usd=Decimal(0) if is_closed else position.unrealized_pnl_usd,
-    )
-    position_store.save_position(conn, after, now)
-    store.assign_fills(conn, watched.account.id, fill_ids, after.id)
-    position_store.add_event(
-        conn,
-        after.id,
-        kind=_kind(before, after),
-        detail=_story(before, after),
-        evidence={"fills": fill_ids, "size": after.size, "entry_price": after.entry_price},
-        at=now,
-    )
-    return after
+) -> None:
+    """At the first look at an account, adopt nothing that was opened before its registration.
 
-
-def _open(
-    conn: Connection, watched: WatchedAccount, episode: Episode, fill_ids: Sequence[str]
-) -> Position:
-    """Return a new position for an episode, with what its entry order says of leverage and stops."""
-    account, first = watched.account, episode.fills[0]
-    origin = store.provenance(conn, account.id, fill_ids) or store.Provenance.outside()
-    state = episode.state
-    if state.side is None or state.opened_at is None:
-        raise InvariantError(f"fill {first.fill_id} opens no position")
-    return Position(
-        id=new_id(),
-        deployment_id=account.deployment_id,
-        agent_id=watched.agent_id,
-        account_id=account.id,
-        signal_id=origin.signal_id,
-        venue=account.venue,
-        token=first.token,
-        market_name=first.market_name,
-        side=state.side,
-        size=state.size,
-        entry_price=state.entry_price,
-        leverage=origin.leverage,
-        status=PositionStatus.OPEN,
-        opened_at=state.opened_at,
-        stop_loss_price=origin.stop_loss_price,
-        take_profit_price=origin.take_profit_price,
-        trailing_activation_pct=origin.trailing_activation_pct,
-        trailing_distance_pct=origin.trailing_distance_pct,
-        max_holding_h=origin.max_holding_h,
-        current_price=first.price,
-    )
-
-
-def _exit_reason(conn: Connection, position: Position, episode: Episode) -> ExitReason:
-    """Return why a position closed: liquidated, by one of our orders, or by somebody else."""
-    if episode.state.is_liquidated:
-        return ExitReason.LIQUIDATED
-    last = episode.fills[-1].fill_id
-    purpose = store.purposes_of_fills(conn, position.account_id, [last])[last]
-    if purpose is OrderPurpose.EXIT:
-        return position.exit_reason or ExitReason.MANUAL
-    if purpose is None:
-        return ExitReason.CLOSED_OUTSIDE
-    return _EXIT_BY_PURPOSE.get(purpose, ExitReason.CLOSED_OUTSIDE)
-
-
-def _kind(before: Position | None, after: Position) -> str:
-    if after.status is PositionStatus.CLOSED:
-        return f"CLOSED_{after.exit_reason}"
-    if before is None:
-        return "OPENED" if after.signal_id else "OPENED_OUTSIDE"
-    return "REDUCED" if after.size < before.size else "INCREASED"
-
-
-def _story(before: Position | None, after: Position) -> str:
-    what = f"{after.side} {after.token} on {after.venue}"
-    if after.status is PositionStatus.CLOSED:
-        return (
-            f"{what} closed at {after.exit_price}: {after.exit_reason}, realized "
-            f"{after.realized_pnl_usd:.2f} USD before fees of {after.fees_usd:.2f}"
+    That is what its fills since then do not explain, in tokens in which nothing was ever sent from here.
+    """
+    account = watched.account
+    explained: dict[str, Decimal] = defaultdict(Decimal)
+    for fill in fills:
+        explained[fill.token] += fill.size if fill.side is OrderSide.BUY else -fill.size
+    with system.engine.begin() as conn:
+        ours = store.tokens_sent(conn, account.id)
+        older = [
+            held
+            for held in state.positions
+            if held.token not in ours and explained[held.token] != held.size * held.side.sign
+        ]
+        for held in older:
+            stop_following(
+                conn,
+                account.id,
+                held.token,
+                UntrackedCause.OLDER_POSITION,
+                detail=_older(watched, held),
+                evidence={"size": held.size, "side": held.side, "entry_price": held.entry_price},
+                now=now,
+            )
+        store.want_fills_since(conn, account.id, watched.fills_since)
+    for held in older:
+        raise_alert(
+            system,
+            now,
+            incident=Incident.OLDER_POSITION.of(account.id, held.token),
+            severity=Severity.WARNING,
+            title=f"{held.token} was held before the account was registered",
+            detail=_older(watched, held),
         )
-    if before is None:
-        return f"{what} opened: {after.size} at {after.entry_price}"
-    return f"{what} went from {before.size} to {after.size}"
+
+
+def _older(watched: WatchedAccount, held: VenuePosition) -> str:
+    account = watched.account
+    return (
+        f"{account.venue} account {account.address} held {held.side} {held.size} {held.token} before it was "
+        "registered: it is not adopted, not protected and not closed; entries in it are refused until it is flat"
+    )
+
+
+def _advance(
+    folder: Folder, by_token: Mapping[str, Sequence[Fill]], broken: Mapping[str, str]
+) -> None:
+    """Ask from the newest fill on the next time, but not past one that could not be stored."""
+    times = [fill.at for fills in by_token.values() for fill in fills]
+    if not times:
+        return
+    unstored = [fill.at for token in broken for fill in by_token.get(token, ())]
+    since = min([max(times), *unstored])
+    store.want_fills_since(folder.conn, folder.watched.account.id, since)
+
+
+def _tell(
+    system: System,
+    watched: WatchedAccount,
+    broken: Mapping[str, str],
+    mended: set[str],
+    now: datetime,
+) -> None:
+    for token, detail in broken.items():
+        raise_alert(
+            system,
+            now,
+            incident=Incident.FILLS.of(watched.account.id, token),
+            severity=Severity.CRITICAL,
+            title=f"{token} is not followed: its fills contradict each other",
+            detail=detail,
+        )
+    for token in mended:
+        close_alert(system, now, Incident.FILLS.of(watched.account.id, token))
+
+
+def _said(watched: WatchedAccount, token: str, error: Exception) -> str:
+    account = watched.account
+    what = error.orig if isinstance(error, IntegrityError) else error
+    return (
+        f"fills of {account.venue} account {account.address} in {token} make no position: {what}; "
+        "the token is stopped until they do, look at them at the venue"
+    )

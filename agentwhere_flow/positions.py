@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from agentwhere_core.domain.enums import Venue
+from agentwhere_core.domain.enums import ExitReason, ProtectionState, Venue
 from agentwhere_core.domain.errors import RemoteError
 from agentwhere_core.domain.market import Market, Quote
 from agentwhere_core.domain.trade import Position, VenuePosition
-from agentwhere_core.execution.exits import advance_best_price, decide_exits
+from agentwhere_core.execution.exits import ExitDecision, advance_best_price, decide_exits
 from agentwhere_core.execution.positions import mark
+from agentwhere_core.execution.protection import IN_DEBT
 from agentwhere_flow import ledger, settling
 from agentwhere_flow.exits import ExitDesk, clear_protection, close_positions
-from agentwhere_flow.reconcile import Compared, compare_accounts
+from agentwhere_flow.outages import Outages
+from agentwhere_flow.protection import protect_accounts
+from agentwhere_flow.reconcile import Compared, compare_accounts, looks_of
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
 from agentwhere_store import markets as market_store
@@ -33,13 +37,13 @@ if TYPE_CHECKING:
 @step("positions")
 def monitor_positions(system: System, now: datetime) -> Tally:
     """Look after every open position once; an account or venue that fails delays no other."""
-    tally = Tally()
+    tally, outages = Tally(), Outages()
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
             deployments = agent_store.deployments(conn)
         accounts = {account.id: account for item in deployments for account in item.accounts}
-        settled = settling.settle(system, held, accounts, tally)
-        compared = compare_accounts(system, now, tally)
+        settled = settling.settle(system, held, accounts, tally, outages)
+        compared = compare_accounts(system, now, tally, outages)
         with system.engine.begin() as conn:
             open_now = store.open_positions(conn)
             markets = _markets_of(conn, open_now, tally)
@@ -47,9 +51,17 @@ def monitor_positions(system: System, now: datetime) -> Tally:
         quotes = _quotes(system, markets, now, tally)
         open_now = _mark_all(system, open_now, quotes, compared, now)
         prices = {place: quote.mid for place, quote in quotes.items()}
-        decisions = decide_exits(open_now, prices, now, to_kill=to_kill)
+        # Whether protection is overdue is decided below, after it was looked at.
+        decisions = [
+            decision
+            for decision in decide_exits(open_now, prices, now, to_kill=to_kill)
+            if decision.reason is not ExitReason.UNPROTECTED
+        ]
         desk = ExitDesk(system, held, accounts, markets, quotes, now)
         closed = close_positions(desk, decisions, open_now, tally)
+        protect_accounts(system, held, looks_of(compared), now, tally)
+        overdue = _overdue(system, compared, prices, now)
+        closed += close_positions(desk, overdue, open_now, tally)
         clear_protection(desk, tally)
         with system.engine.begin() as conn:
             performance_store.snapshot_equity(conn, now)
@@ -60,12 +72,38 @@ def monitor_positions(system: System, now: datetime) -> Tally:
         "accounts": len(compared),
         "settled_from_earlier": len(settled),
         "changed_by_fills": sum(len(item.changed) for item in compared),
-        "exits_decided": len(decisions),
+        "exits_decided": len(decisions) + len(overdue),
+        "unprotected": sum(1 for position in left if position.protection in IN_DEBT),
         "exits_sent": len(closed),
         "open_after": len(left),
     }
     tally.table = [_row(position) for position in left]
     return tally
+
+
+def _overdue(
+    system: System,
+    compared: Sequence[Compared],
+    prices: Mapping[tuple[Venue, str], Decimal],
+    now: datetime,
+) -> list[ExitDecision]:
+    """Return the positions to close because their stop loss does not rest at its venue by its deadline.
+
+    One whose venue could not be asked is closed only if its stop loss was missing when last seen: not to know is not
+    the same as to know that it is gone.
+    """
+    read = {item.watched.account.id for item in compared if item.resting is not None}
+    with system.engine.begin() as conn:
+        known = [
+            position
+            for position in store.open_positions(conn)
+            if position.account_id in read or position.protection is ProtectionState.MISSING
+        ]
+    return [
+        decision
+        for decision in decide_exits(known, prices, now)
+        if decision.reason is ExitReason.UNPROTECTED
+    ]
 
 
 def _markets_of(

@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     max_slippage_bps: Decimal = Field(default=Decimal(100), gt=0)
     order_deadline_s: int = Field(default=15, ge=1)
     order_absence_margin_s: int = Field(default=5, ge=0)
+    protection_deadline_s: int = Field(default=240, ge=0)
+    default_stop_loss_pct: Decimal = Field(default=Decimal(10), gt=0, lt=100)
     execution_concurrency: int = Field(default=4, ge=1, le=64)
     http_timeout_s: float = Field(default=10.0, gt=0)
 

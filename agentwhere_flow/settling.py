@@ -28,6 +28,7 @@ from agentwhere_flow.ledger import (
     require_permission,
     send,
 )
+from agentwhere_flow.outages import Outages
 from agentwhere_store import open_orders
 from agentwhere_store import orders as store
 from agentwhere_store.leases import Lease
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
 
 
 def settle(
-    system: System, held: Lease, accounts: Mapping[UUID, VenueAccount], tally: Tally
+    system: System,
+    held: Lease,
+    accounts: Mapping[UUID, VenueAccount],
+    tally: Tally,
+    outages: Outages,
 ) -> list[Order]:
     """Resolve every order whose outcome is in doubt, as far as the venues let us; return those that moved.
 
@@ -57,11 +62,14 @@ def settle(
     def settle_account(account: VenueAccount) -> list[Order]:
         desk = Desk(system, held, executing[account.venue], account)
         settled: list[Order] = []
+        if outages.spares(account.venue):
+            return settled
         try:
             for item in by_account[account.id]:
                 settled += _resolve(desk, item)
         except AgentWhereError as error:
             # The rest of this account waits: where one question was not answered, the next would only take time.
+            outages.note(account.venue, error)
             tally.problems.append(
                 f"an order of {account.venue} account {account.address} stays in doubt and blocks its token: {error}"
             )
@@ -72,15 +80,15 @@ def settle(
         return [order for moved in pool.map(settle_account, concerned) for order in moved]
 
 
-def refresh(desk: Desk, order: Order) -> Order:
-    """Ask the venue what became of a resting order, and record it; an order it does not know is CANCELLED."""
+def refresh(desk: Desk, order: Order, *, absent: Reason = Reason.POSITION_CLOSED) -> Order:
+    """Ask the venue what became of a resting order, and record it; one it does not know is CANCELLED: ``absent``."""
     if order.submission_id is None:
         raise InvariantError(f"order {order.id} was never sent: there is nothing to look up")
     with desk.system.engine.begin() as conn:
         payload = store.payload_of(conn, order.submission_id)
     report = desk.adapter.look_up(desk.account, order.client_id, payload)
     if report is None:
-        report = ended(order, OrderState.CANCELLED, Reason.POSITION_CLOSED)
+        report = ended(order, OrderState.CANCELLED, absent)
     return record(desk.system, [order], {order.client_id: report})[0]
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from agentwhere_core.domain.enums import OrderPurpose, OrderSide, Venue
+from agentwhere_core.domain.enums import OrderPurpose, OrderSide, OrderState, UntrackedCause, Venue
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import CashFlow, Fill, VenueAccount
 from agentwhere_store.rows import insert_ignoring_known, json_safe
@@ -23,6 +23,7 @@ from agentwhere_store.tables.trading import (
     fills,
     orders,
     positions,
+    untracked_tokens,
     venue_accounts,
 )
 
@@ -32,12 +33,16 @@ _FILLS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class WatchedAccount:
-    """An account that must be compared with its venue, and since when its fills and cash flows are wanted."""
+    """An account that must be compared with its venue, and since when its fills and cash flows are wanted.
+
+    ``is_new`` says that its fills were never asked for.
+    """
 
     account: VenueAccount
     agent_id: UUID
     fills_since: datetime
     flows_since: datetime
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ def watched_accounts(conn: Connection, venues: Collection[Venue]) -> list[Watche
             agent_id=row.agent_id,
             fills_since=row.fills_since or row.created_at,
             flows_since=row.newest_flow or row.created_at,
+            is_new=row.fills_since is None,
         )
         for row in rows
     ]
@@ -114,12 +120,14 @@ def insert_fills(
     tokens: set[str] = set()
     for start in range(0, len(new), _FILLS_AT_ONCE):
         tokens |= _insert_fills(conn, account_id, new[start : start + _FILLS_AT_ONCE], now)
-    conn.execute(
-        update(venue_accounts)
-        .where(venue_accounts.c.id == account_id)
-        .values(fills_since=max(fill.at for fill in new))
-    )
     return frozenset(tokens)
+
+
+def want_fills_since(conn: Connection, account_id: UUID, since: datetime) -> None:
+    """Keep from when on an account's fills are asked for the next time."""
+    conn.execute(
+        update(venue_accounts).where(venue_accounts.c.id == account_id).values(fills_since=since)
+    )
 
 
 def _insert_fills(
@@ -134,6 +142,7 @@ def _insert_fills(
             ),
         )
     ).all()
+    by_trigger = _resting_protection(conn, account_id) if any(f.trigger for f in new) else {}
     by_name = {row.client_id: row.id for row in ours}
     by_number = {row.venue_order_id: row.id for row in ours}
     statement = insert(fills).values(
@@ -145,7 +154,9 @@ def _insert_fills(
                 "fill_id": fill.fill_id,
                 "venue_order_id": fill.venue_order_id,
                 "client_id": fill.client_id,
-                "order_id": by_name.get(fill.client_id or "") or by_number.get(fill.venue_order_id),
+                "order_id": by_name.get(fill.client_id or "")
+                or by_number.get(fill.venue_order_id)
+                or by_trigger.get((fill.token, fill.trigger)),
                 "token_symbol": fill.token,
                 "market_name": fill.market_name,
                 "side": fill.side.value,
@@ -167,6 +178,22 @@ def _insert_fills(
         ).returning(fills.c.token_symbol)
     ).scalars()
     return set(fresh)
+
+
+def _resting_protection(
+    conn: Connection, account_id: UUID
+) -> dict[tuple[str, OrderPurpose | None], UUID]:
+    """Return the newest protective order that rests, by token and purpose."""
+    rows = conn.execute(
+        select(orders.c.token_symbol, orders.c.purpose, orders.c.id)
+        .where(
+            orders.c.account_id == account_id,
+            orders.c.trigger_price.is_not(None),
+            orders.c.state.in_([OrderState.ACKED.value, OrderState.PARTIAL.value]),
+        )
+        .order_by(orders.c.id)
+    )
+    return {(row.token_symbol, OrderPurpose(row.purpose)): row.id for row in rows}
 
 
 def insert_cash_flows(
@@ -211,13 +238,50 @@ def insert_cash_flows(
 
 
 def fills_in(conn: Connection, account_id: UUID, token: str) -> list[Fill]:
-    """Return all fills of an account in a token, oldest first."""
+    """Return an account's fills in a token, oldest first, without those of a position older than its registration."""
+    is_foreign = exists().where(
+        untracked_tokens.c.account_id == fills.c.account_id,
+        untracked_tokens.c.token_symbol == fills.c.token_symbol,
+        untracked_tokens.c.cause == UntrackedCause.OLDER_POSITION.value,
+        or_(untracked_tokens.c.until.is_(None), untracked_tokens.c.until >= fills.c.at),
+    )
     rows = conn.execute(
         select(fills)
-        .where(fills.c.account_id == account_id, fills.c.token_symbol == token)
+        .where(fills.c.account_id == account_id, fills.c.token_symbol == token, ~is_foreign)
         .order_by(fills.c.at, fills.c.fill_id)
     )
     return [_fill(row) for row in rows]
+
+
+def tokens_sent(conn: Connection, account_id: UUID) -> frozenset[str]:
+    """Return the tokens in which an account ever had an order that was sent."""
+    rows = conn.execute(
+        select(orders.c.token_symbol)
+        .distinct()
+        .where(orders.c.account_id == account_id, orders.c.sent_at.is_not(None))
+    )
+    return frozenset(rows.scalars())
+
+
+def funding_booked(
+    conn: Connection, account_id: UUID, at: datetime
+) -> list[tuple[UUID, Decimal, list[str]]]:
+    """Return what was booked ``at`` that moment: position, amount in USD, and the venue's references."""
+    rows = conn.execute(
+        select(
+            cash_flows.c.position_id,
+            func.sum(cash_flows.c.amount_usd).label("amount"),
+            func.array_agg(cash_flows.c.reference).label("evidence"),
+        )
+        .where(
+            cash_flows.c.account_id == account_id,
+            cash_flows.c.kind == "FUNDING",
+            cash_flows.c.position_id.is_not(None),
+            cash_flows.c.recorded_at == at,
+        )
+        .group_by(cash_flows.c.position_id)
+    )
+    return [(row.position_id, row.amount, sorted(row.evidence)) for row in rows]
 
 
 def assign_fills(
@@ -285,6 +349,20 @@ def purposes_of_fills(
         .where(fills.c.account_id == account_id, fills.c.fill_id.in_(list(fill_ids)))
     )
     return {row.fill_id: OrderPurpose(row.purpose) if row.purpose else None for row in rows}
+
+
+def new_purposes(
+    conn: Connection, account_id: UUID, fill_ids: Collection[str]
+) -> dict[str, OrderPurpose | None]:
+    """Return, of those fills that belong to no position yet, why they happened; see `purposes_of_fills`."""
+    rows = conn.execute(
+        select(fills.c.fill_id).where(
+            fills.c.account_id == account_id,
+            fills.c.fill_id.in_(list(fill_ids)),
+            fills.c.position_id.is_(None),
+        )
+    )
+    return purposes_of_fills(conn, account_id, list(rows.scalars()))
 
 
 def _refresh_funding(conn: Connection, account_id: UUID, now: datetime) -> None:

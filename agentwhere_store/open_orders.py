@@ -35,6 +35,7 @@ from agentwhere_store.tables.trading import (
     venue_routing_history,
 )
 
+PROTECTIVE = (OrderPurpose.TAKE_PROFIT, OrderPurpose.STOP_LOSS)
 MAX_ATTEMPTS = 3
 RETRIABLE = (Reason.NEVER_SENT, Reason.NEVER_ARRIVED, Reason.NOT_FILLED)
 
@@ -212,7 +213,7 @@ def stray_protection(conn: Connection) -> list[Order]:
     return _orders(
         conn,
         and_(
-            orders.c.purpose.in_([OrderPurpose.TAKE_PROFIT.value, OrderPurpose.STOP_LOSS.value]),
+            orders.c.purpose.in_([one.value for one in PROTECTIVE]),
             orders.c.state.in_([OrderState.ACKED.value, OrderState.PARTIAL.value]),
             or_(
                 exists().where(
@@ -229,6 +230,28 @@ def stray_protection(conn: Connection) -> list[Order]:
             ),
         ),
     )
+
+
+def protection_of(
+    conn: Connection, position_ids: Collection[UUID]
+) -> dict[UUID, tuple[Order, ...]]:
+    """Return, by position, all protective orders that were ever placed for it, oldest first."""
+    found: dict[UUID, list[Order]] = {}
+    is_protective = orders.c.purpose.in_([one.value for one in PROTECTIVE])
+    for order in _orders(conn, and_(orders.c.position_id.in_(list(position_ids)), is_protective)):
+        if order.position_id is not None:
+            found.setdefault(order.position_id, []).append(order)
+    return {position_id: tuple(items) for position_id, items in found.items()}
+
+
+def orders_called(
+    conn: Connection, account_id: UUID, client_ids: Collection[str]
+) -> dict[str, Order]:
+    """Return an account's orders by client id, of those that are asked for and are ours."""
+    ours = _orders(
+        conn, and_(orders.c.account_id == account_id, orders.c.client_id.in_(list(client_ids)))
+    )
+    return {order.client_id: order for order in ours}
 
 
 def pending_tokens(conn: Connection, account_ids: Collection[UUID]) -> dict[UUID, frozenset[str]]:

@@ -23,10 +23,12 @@ from sqlalchemy.exc import IntegrityError
 from agentwhere_core.domain.enums import (
     ExitReason,
     PositionStatus,
+    ProtectionState,
     Side,
     Venue,
 )
 from agentwhere_core.domain.errors import InvariantError
+from agentwhere_core.domain.events import PositionEvent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import (
     AccountState,
@@ -120,6 +122,8 @@ def save_position(conn: Connection, position: Position, now: datetime) -> None:
         trailing_distance_pct=position.trailing_distance_pct,
         max_holding_h=position.max_holding_h,
         current_price=position.current_price,
+        protection=position.protection.value,
+        protect_by=position.protect_by,
         opened_at=position.opened_at,
         **row,
     )
@@ -168,11 +172,34 @@ def save_marks(conn: Connection, marks: Sequence[Mark], at: datetime) -> None:
         )
 
 
+def save_protection(
+    conn: Connection,
+    position_id: UUID,
+    state: ProtectionState,
+    *,
+    protect_by: datetime | None,
+    resting: tuple[Decimal | None, Decimal | None],
+    now: datetime,
+) -> None:
+    """Keep how an open position is protected; ``resting`` holds what the venue showed: stop loss, take profit."""
+    conn.execute(
+        update(positions)
+        .where(positions.c.id == position_id, positions.c.status == PositionStatus.OPEN.value)
+        .values(
+            protection=state.value,
+            protect_by=protect_by,
+            resting_stop_price=resting[0],
+            resting_target_price=resting[1],
+            updated_at=now,
+        )
+    )
+
+
 def add_event(
     conn: Connection,
     position_id: UUID,
     *,
-    kind: str,
+    kind: PositionEvent,
     detail: str,
     evidence: Mapping[str, Any],
     at: datetime,
@@ -182,7 +209,7 @@ def add_event(
         insert(position_events).values(
             id=new_id(),
             position_id=position_id,
-            kind=kind,
+            kind=kind.value,
             detail=detail,
             evidence=json_safe(evidence),
             at=at,
@@ -232,6 +259,7 @@ _WORDS: list[tuple[int, dict[str | None, StrEnum | None]]] = [
         "side": Side,
         "status": PositionStatus,
         "exit_reason": ExitReason,
+        "protection": ProtectionState,
     }.items()
 ]
 

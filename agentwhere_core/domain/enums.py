@@ -138,6 +138,24 @@ class PositionStatus(StrEnum):
     CLOSED = "CLOSED"
 
 
+class ProtectionState(StrEnum):
+    """How an open position is protected at its venue; see ``execution.protection``."""
+
+    PENDING = "PENDING"
+    PROTECTED = "PROTECTED"
+    MISSING = "MISSING"
+    CLOSING = "CLOSING"
+    WAIVED = "WAIVED"
+    OUTSIDE = "OUTSIDE"
+
+
+class UntrackedCause(StrEnum):
+    """Why an account's fills in a token are not made into positions."""
+
+    OLDER_POSITION = "OLDER_POSITION"
+    FILLS_CONTRADICT = "FILLS_CONTRADICT"
+
+
 class ExitReason(StrEnum):
     """Why a position was closed."""
 

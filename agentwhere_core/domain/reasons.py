@@ -64,6 +64,8 @@ class Reason(StrEnum):
     OPEN_INTEREST_CAP = "OPEN_INTEREST_CAP"
     POSITION_EXISTS = "POSITION_EXISTS"
     ORDER_PENDING = "ORDER_PENDING"
+    ORDERS_RESTING = "ORDERS_RESTING"
+    TOKEN_NOT_FOLLOWED = "TOKEN_NOT_FOLLOWED"
     KILL_SWITCH = "KILL_SWITCH"
     # execution
     EXECUTION_NOT_AVAILABLE = "EXECUTION_NOT_AVAILABLE"
@@ -77,6 +79,7 @@ class Reason(StrEnum):
     OUTCOME_UNCLEAR = "OUTCOME_UNCLEAR"
     FOUND_AT_VENUE = "FOUND_AT_VENUE"
     PROTECTION_REPLACED = "PROTECTION_REPLACED"
+    PROTECTION_LOST = "PROTECTION_LOST"
     POSITION_CLOSED = "POSITION_CLOSED"
     # arena
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
@@ -274,6 +277,15 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
         "Another order on this account and token is not settled yet.",
         "It is resolved by the next execution tick.",
     ),
+    Reason.ORDERS_RESTING: ReasonText(
+        "Orders that are not ours rest at the venue in this token, and would hit the new position.",
+        "Cancel them at the venue.",
+    ),
+    Reason.TOKEN_NOT_FOLLOWED: ReasonText(
+        "What the account holds in this token is not known: it is older than the account's registration, or its fills "
+        "contradict each other.",
+        "See the open alerts: they say what to do at the venue.",
+    ),
     Reason.KILL_SWITCH: ReasonText(
         "A kill switch stops new entries.", "Release it once the cause is understood."
     ),
@@ -312,6 +324,10 @@ REASON_TEXTS: dict[Reason, ReasonText] = {
     Reason.FOUND_AT_VENUE: ReasonText("A lookup found the order at the venue.", "Nothing to do."),
     Reason.PROTECTION_REPLACED: ReasonText(
         "A protective order was replaced by a new one.", "Nothing to do."
+    ),
+    Reason.PROTECTION_LOST: ReasonText(
+        "A protective order that the venue had accepted is unknown there.",
+        "Nothing to do: it is placed again, and the position is closed where that fails.",
     ),
     Reason.POSITION_CLOSED: ReasonText(
         "The position that the order protected is closed.", "Nothing to do."

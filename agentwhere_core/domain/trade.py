@@ -16,6 +16,7 @@ from agentwhere_core.domain.enums import (
     OrderState,
     PolicyOutcome,
     PositionStatus,
+    ProtectionState,
     RoutingStrategy,
     Side,
     Venue,
@@ -45,6 +46,8 @@ class Policy:
     """A subscriber's own rules (H2). The default passes every signal through unchanged; None switches a rule off.
 
     Exposure is notional in percent of the deployment's capital. ``docs/agents.md`` says what each rule does.
+
+    ``allow_unprotected`` lets a signal that has no stop loss be traded without one; otherwise it gets the default stop.
     """
 
     min_confidence: Decimal | None = None
@@ -60,6 +63,7 @@ class Policy:
     blocked_venues: frozenset[Venue] = frozenset()
     allowed_sides: frozenset[Side] | None = None
     style_multiplier: Decimal = Decimal(1)
+    allow_unprotected: bool = False
     cooldown_h: Decimal | None = None
     daily_loss_limit_pct: Decimal | None = None
 
@@ -292,7 +296,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """An execution as the venue reports it: unique by (venue, account, fill id). ``fee_usd`` is positive when paid."""
+    """An execution as the venue reports it: unique by (venue, account, fill id). ``fee_usd`` is positive when paid.
+
+    ``trigger`` says which of the position's own prices was reached, at venues where protection is no order of its own.
+    """
 
     venue: Venue
     account_id: UUID
@@ -309,6 +316,7 @@ class Fill:
     at: datetime
     is_liquidation: bool
     raw: dict[str, Any]
+    trigger: OrderPurpose | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +358,8 @@ class RestingOrder:
         What it would trade, in market units; None where it closes the whole position, whatever that is by then.
     purpose
         TAKE_PROFIT or STOP_LOSS, by the kind of its trigger; None for any other order.
+    is_carried
+        Whether it is a price of the position itself, or of the part of it that ``size`` says, whoever set it.
     """
 
     venue_order_id: str
@@ -361,6 +371,7 @@ class RestingOrder:
     purpose: OrderPurpose | None
     trigger_price: Decimal | None
     reduce_only: bool
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +387,11 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A position folded from fills; at most one is open per account, venue and token."""
+    """A position folded from fills; at most one is open per account, venue and token.
+
+    ``stop_loss_price`` and ``take_profit_price`` are what it must be protected by, ``resting_stop_price`` and
+    ``resting_target_price`` what its venue was last seen to hold. ``protect_by`` is the deadline while it is owed.
+    """
 
     id: UUID
     deployment_id: UUID
@@ -408,3 +423,7 @@ class Position:
     exit_price: Decimal | None = None
     exit_reason: ExitReason | None = None
     peak_size: Decimal = Decimal(0)
+    protection: ProtectionState = ProtectionState.PENDING
+    protect_by: datetime | None = None
+    resting_stop_price: Decimal | None = None
+    resting_target_price: Decimal | None = None

@@ -9,6 +9,7 @@ gives the reason, because it is the one that would have closed the position in a
 4. TAKE_PROFIT: the gain that the signal aims for.
 5. TRAILING_STOP: a gain that was reached is being given back.
 6. MAX_HOLDING_TIME: the idea is older than its author meant.
+7. UNPROTECTED: its stop loss did not rest at the venue by its deadline (`execution.protection`).
 
 Losses come before gains, so that contradictory levels are reported as the loss. All percentages are of price, not of
 margin: leverage does not enter.
@@ -25,6 +26,7 @@ from uuid import UUID
 from agentwhere_core.domain.enums import ExitReason, Side, Venue
 from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.trade import Position
+from agentwhere_core.execution.protection import is_overdue
 
 _HUNDRED = Decimal(100)
 _SECONDS_PER_HOUR = 3600
@@ -78,6 +80,7 @@ _STORIES = {
     ExitReason.TAKE_PROFIT: "reached the take profit",
     ExitReason.TRAILING_STOP: "fell back to the trailing stop",
     ExitReason.MAX_HOLDING_TIME: "held for the longest time allowed",
+    ExitReason.UNPROTECTED: "its stop loss does not rest at the venue, and the deadline for it has passed",
 }
 
 
@@ -217,6 +220,8 @@ def _first_reason(
         return ExitReason.TRAILING_STOP, trailing
     if _is_held_too_long(position, now):
         return ExitReason.MAX_HOLDING_TIME, None
+    if is_overdue(position, now):
+        return ExitReason.UNPROTECTED, None
     return None
 
 

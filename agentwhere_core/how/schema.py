@@ -43,6 +43,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "blocked_venues": sorted(venue.value for venue in policy.blocked_venues),
         "allowed_sides": _sorted(policy.allowed_sides),
         "style_multiplier": str(policy.style_multiplier),
+        "allow_unprotected": policy.allow_unprotected,
         "cooldown_h": _written(policy.cooldown_h),
         "daily_loss_limit_pct": _written(policy.daily_loss_limit_pct),
     }
@@ -77,6 +78,7 @@ def policy_from_json(data: Mapping[str, Any]) -> Policy:
         blocked_venues=_venues(data, "blocked_venues") or frozenset(),
         allowed_sides=None if sides is None else frozenset(map(_side, sides)),
         style_multiplier=_style(data),
+        allow_unprotected=_flag(data, "allow_unprotected"),
         cooldown_h=_number(data, "cooldown_h", _ZERO, _MOST_COOLDOWN_H),
         daily_loss_limit_pct=_number(data, "daily_loss_limit_pct", _PLACES, _HUNDRED),
     )
@@ -105,6 +107,13 @@ def _count(data: Mapping[str, Any], field: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConfigurationError(f"policy field {field!r} must be a whole number, not {value!r}")
     return value
+
+
+def _flag(data: Mapping[str, Any], field: str) -> bool:
+    value = data.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise ConfigurationError(f"policy field {field!r} must be true or false, not {value!r}")
+    return bool(value)
 
 
 def _words(data: Mapping[str, Any], field: str) -> frozenset[str] | None:

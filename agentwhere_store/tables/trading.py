@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
+    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -31,8 +32,10 @@ from agentwhere_core.domain.enums import (
     OrderState,
     PolicyOutcome,
     PositionStatus,
+    ProtectionState,
     RoutingStrategy,
     Side,
+    UntrackedCause,
     Venue,
 )
 from agentwhere_store.tables.base import (
@@ -307,6 +310,15 @@ orders = Table(
         ),
     ),
     Index(
+        "uq_orders_one_doubtful_protection",
+        "position_id",
+        "purpose",
+        unique=True,
+        postgresql_where=sql(
+            "purpose IN ('TAKE_PROFIT', 'STOP_LOSS') AND state IN ('PLANNED', 'SENDING', 'UNKNOWN')"
+        ),
+    ),
+    Index(
         "ix_orders_unsettled",
         "account_id",
         postgresql_where=sql("state IN ('PLANNED', 'SENDING', 'UNKNOWN', 'ACKED', 'PARTIAL')"),
@@ -364,6 +376,10 @@ positions = Table(
     *one_of("status", PositionStatus, default="OPEN"),
     *one_of("exit_reason", ExitReason, nullable=True),
     number("exit_price", nullable=True),
+    *one_of("protection", ProtectionState, default="PENDING"),
+    Column("protect_by", DateTime(timezone=True), nullable=True, server_default=sql("now()")),
+    number("resting_stop_price", nullable=True),
+    number("resting_target_price", nullable=True),
     time("opened_at"),
     time("closed_at", nullable=True),
     time("last_marked", nullable=True),
@@ -380,6 +396,11 @@ positions = Table(
     check("size_not_negative", "size >= 0"),
     check("closed_is_flat", "(status = 'CLOSED') = (closed_at IS NOT NULL)"),
     check("open_has_size", "status = 'CLOSED' OR size > 0"),
+    check(
+        "debt_has_deadline",
+        "protection NOT IN ('PENDING', 'MISSING') OR protect_by IS NOT NULL",
+    ),
+    check("waived_has_no_stop", "protection <> 'WAIVED' OR stop_loss_price IS NULL"),
 )
 
 position_events = Table(
@@ -420,6 +441,27 @@ fills = Table(
     Index("ix_fills_account_token", "account_id", "token_symbol", "at"),
     check("size_positive", "size > 0"),
     check("price_positive", "price > 0"),
+)
+
+untracked_tokens = Table(
+    "untracked_tokens",
+    metadata,
+    key(),
+    ref("account_id", "venue_accounts"),
+    text("token_symbol"),
+    *one_of("cause", UntrackedCause),
+    text("detail"),
+    json("evidence"),
+    time("since"),
+    time("until", nullable=True),
+    Index(
+        "uq_untracked_tokens_one_open",
+        "account_id",
+        "token_symbol",
+        unique=True,
+        postgresql_where=sql("until IS NULL"),
+    ),
+    check("ends_after_start", "until >= since"),
 )
 
 cash_flows = Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -96,6 +97,14 @@ def propose(
         )
         signal_store.insert_signals(conn, [signal])
     return signal
+
+
+def allow_unprotected(system: System, deployment: str) -> None:
+    """Let a deployment trade signals without a stop loss as they are."""
+    with system.engine.begin() as conn:
+        found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
+        policy = replace(found.policy, allow_unprotected=True)
+        agent_store.put_policy(conn, found.id, policy, utc_now())
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -17,7 +17,7 @@ from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
-from tests.flow.scenes import place_signal
+from tests.flow.scenes import allow_unprotected, place_signal
 from tests.flow.venue import Hand, hand_of
 from tests.flow.world import contents, rows, utc_now
 
@@ -199,7 +199,7 @@ def test_a_position_closed_by_hand_is_seen_and_its_stops_are_cleared(
 
     assert (position(desk)["status"], position(desk)["exit_reason"]) == ("CLOSED", "CLOSED_OUTSIDE")
     assert set(protection(desk).values()) == {"CANCELLED"}
-    assert story(desk) == ["OPENED", "CLOSED_CLOSED_OUTSIDE"]
+    assert story(desk) == ["OPENED", "CLOSED_OUTSIDE"]
     assert_money_adds_up(bold)
 
 
@@ -218,7 +218,7 @@ def test_a_position_reduced_by_hand_goes_on_with_what_is_left(
     assert (left["status"], left["size"]) == ("OPEN", whole - part)
     assert left["realized_pnl_usd"] > 0
     assert bold.resting("BTC") == ["Stop Market", "Take Profit Market"]
-    assert story(desk) == ["OPENED", "REDUCED"]
+    assert story(desk) == ["OPENED", "REDUCED_OUTSIDE", "PROTECTION_RESIZED"]
     assert_money_adds_up(bold)
     sim.control("prices", BTC="94000")
     monitor_positions(desk, utc_now())
@@ -278,6 +278,7 @@ def test_an_entry_does_not_meet_a_position_opened_by_hand(desk: System, bold: Ha
 
 
 def test_a_liquidation_is_told_as_one(desk: System, sim: Simulator, bold: Hand) -> None:
+    allow_unprotected(desk, "bold")
     enter(desk, side=Side.SHORT, fund_percentage="25", stop_loss_pct=None, take_profit_pct=None)
     sim.control("prices", BTC="320000")
 
@@ -292,6 +293,7 @@ def test_a_liquidation_is_told_as_one(desk: System, sim: Simulator, bold: Hand) 
 def test_a_position_is_closed_before_the_venue_liquidates_it(
     desk: System, sim: Simulator, bold: Hand
 ) -> None:
+    allow_unprotected(desk, "bold")
     enter(desk, side=Side.SHORT, fund_percentage="25", stop_loss_pct=None, take_profit_pct=None)
     there = bold.position("BTC")
     assert there is not None
@@ -308,6 +310,7 @@ def test_a_deposit_moves_the_liquidation_price_before_anything_is_closed(
     desk: System, sim: Simulator, bold: Hand
 ) -> None:
     """What the venue said five minutes ago must not close a position that was rescued since."""
+    allow_unprotected(desk, "bold")
     enter(desk, side=Side.SHORT, fund_percentage="25", stop_loss_pct=None, take_profit_pct=None)
     monitor_positions(desk, utc_now())
     near = position(desk)["liquidation_price"]

@@ -37,6 +37,10 @@ from agentwhere_core.venues.ostium.subgraph import Subgraph
 from agentwhere_core.venues.symbols import canonical
 
 _ZERO = Decimal(0)
+_TRIGGERS: Final[Mapping[str, OrderPurpose]] = {
+    "TakeProfit": OrderPurpose.TAKE_PROFIT,
+    "StopLoss": OrderPurpose.STOP_LOSS,
+}
 _ID_DIGITS: Final = 12
 # One minute of Arbitrum's blocks.
 _OLDEST_BLOCKS: Final = 240
@@ -360,10 +364,11 @@ def _resting(trade: _Trade, held: OpenTrade) -> list[RestingOrder]:
             token=canonical(Venue.OSTIUM, trade.pair.name).token,
             market_name=trade.pair.name,
             side=OrderSide.SELL if trade.is_buy else OrderSide.BUY,
-            size=None,
+            size=Decimal(held.size) / rules.ONE,
             purpose=purpose,
             trigger_price=Decimal(price) / rules.ONE,
             reduce_only=True,
+            is_carried=True,
         )
         for purpose, price in (
             (OrderPurpose.TAKE_PROFIT, held.take_profit),
@@ -393,4 +398,5 @@ def _fill(order: _Order, account: VenueAccount) -> Fill:
         at=datetime.fromtimestamp(order.executed_at, UTC),
         is_liquidation=order.order_type == "Liquidation",
         raw=raw,
+        trigger=_TRIGGERS.get(order.order_type),
     )
