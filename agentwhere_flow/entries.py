@@ -17,8 +17,8 @@ from agentwhere_core.execution.client_ids import client_id, entry_key
 from agentwhere_core.execution.exits import protective_prices
 from agentwhere_core.execution.protection import default_stop_pct, strangers
 from agentwhere_flow import ledger
+from agentwhere_flow.guard import PROTECTION_SLIPPAGE_BPS
 from agentwhere_flow.ledger import Desk, Intent
-from agentwhere_flow.protection import PROTECTION_SLIPPAGE_BPS
 from agentwhere_store import open_orders
 from agentwhere_store import positions as position_store
 from agentwhere_store import routing as routing_store

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field, TypeAdapter
 
@@ -252,9 +252,8 @@ class Accounts:
         return self._subgraph.list("orders", _ORDER_FIELDS, _ORDERS, where)
 
     def _require_fresh(self) -> None:
-        newest = self._node.block().number
         query = "query { _meta { block { number } hasIndexingErrors } }"
-        meta = self._subgraph.read("_meta", query, _META)
+        newest, meta = self._node.block().number, self._subgraph.read("_meta", query, _META)
         behind = newest - meta.block.number
         if behind > _OLDEST_BLOCKS or meta.has_indexing_errors:
             raise ServerFaultError(
@@ -265,8 +264,9 @@ class Accounts:
             )
 
     def _liquidation_threshold(self) -> Decimal:
-        query = "query { metaDatas { liqMarginThresholdP } }"
-        found = self._subgraph.read("metaDatas", query, _THRESHOLD)
+        found = self._subgraph.read(
+            "metaDatas", "query { metaDatas { liqMarginThresholdP } }", _THRESHOLD
+        )
         return found[0].liq_margin_threshold_p if found else _ZERO
 
     def _transfers(self, account: VenueAccount, since: datetime) -> list[CashFlow]:
@@ -380,7 +380,6 @@ def _resting(trade: _Trade, held: OpenTrade) -> list[RestingOrder]:
 
 def _fill(order: _Order, account: VenueAccount) -> Fill:
     buys = order.is_buy == order.opens
-    raw: dict[str, Any] = order.raw()
     return Fill(
         venue=Venue.OSTIUM,
         account_id=account.id,
@@ -397,6 +396,6 @@ def _fill(order: _Order, account: VenueAccount) -> Fill:
         closed_pnl_usd=_ZERO if order.opens else order.profit_usd,
         at=datetime.fromtimestamp(order.executed_at, UTC),
         is_liquidation=order.order_type == "Liquidation",
-        raw=raw,
+        raw=order.raw(),
         trigger=_TRIGGERS.get(order.order_type),
     )
