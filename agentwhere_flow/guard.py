@@ -226,7 +226,10 @@ def _place(
 
 
 def _clear_strays(watch: Watch, held: Sequence[Position], ours: Mapping[str, Order]) -> list[str]:
-    """Cancel protective orders of ours that rest although their position is closed, whatever the ledger says."""
+    """Cancel protective orders that rest although the ledger saw their end, and their position is closed.
+
+    Those that the ledger knows to rest are cleared at the end of the tick, with the positions that it closes.
+    """
     still_open = {position.id for position in held}
     strays = [
         order
@@ -234,7 +237,7 @@ def _clear_strays(watch: Watch, held: Sequence[Position], ours: Mapping[str, Ord
         if order.purpose in open_orders.PROTECTIVE
         and order.position_id is not None
         and order.position_id not in still_open
-        and order.state not in IN_DOUBT
+        and is_final(order.state)
     ]
     try:
         _cancel(watch, strays)

@@ -196,13 +196,7 @@ class Accounts:
         )
 
     def resting(self, account: VenueAccount) -> list[RestingOrder]:
-        """Return the take profits and stop losses that the account's trades carry, as the contracts hold them.
-
-        Raises
-        ------
-        ServerFaultError
-            If the subgraph is behind: a trade that it does not list may exist.
-        """
+        """Return what the account's trades carry, as the contracts hold it; ServerFaultError like `state`."""
         self._require_fresh()
         found: list[RestingOrder] = []
         for trade in self._trades(account.address):
