@@ -33,6 +33,7 @@ from agentwhere_core.execution.exits import ExitDecision
 from agentwhere_flow import ledger
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.exits import ExitDesk, clear_protection, close_positions
+from agentwhere_flow.outages import Outages
 from agentwhere_flow.policy import apply_policies
 from agentwhere_flow.report import Tally
 from agentwhere_flow.routing import route_signals
@@ -165,7 +166,7 @@ def _close(system: System, calls: Sequence[ToolCall], tally: Tally) -> None:
         with system.engine.begin() as conn:
             deployments = agent_store.deployments(conn)
         accounts = {account.id: account for item in deployments for account in item.accounts}
-        settle(system, held, accounts, tally)
+        settle(system, held, accounts, tally, Outages())
         with system.engine.begin() as conn:
             open_now = [p for p in position_store.open_positions(conn) if p.id in wanted]
             markets = {

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Column, ColumnElement, Row, Select, case, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from agentwhere_core.domain.enums import PositionStatus, Venue
@@ -109,7 +109,10 @@ def list_signals(system: System, limit: int) -> list[dict[str, Any]]:
 
 
 def list_positions(system: System, *, include_closed: bool, limit: int) -> list[dict[str, Any]]:
-    """Return open positions, and the closed ones where asked for, newest first."""
+    """Return open positions, and the closed ones where asked for, newest first.
+
+    ``protection``, its deadline ``protect_by`` and the prices that rest at the venue are of open positions only.
+    """
     query = (
         select(
             deployments.c.name.label("deployment"),
@@ -125,6 +128,10 @@ def list_positions(system: System, *, include_closed: bool, limit: int) -> list[
             positions.c.fees_usd,
             positions.c.stop_loss_price,
             positions.c.take_profit_price,
+            _of_open(positions.c.protection),
+            _of_open(positions.c.protect_by),
+            _of_open(positions.c.resting_stop_price),
+            _of_open(positions.c.resting_target_price),
             positions.c.exit_reason,
             positions.c.opened_at,
             positions.c.closed_at,
@@ -137,6 +144,10 @@ def list_positions(system: System, *, include_closed: bool, limit: int) -> list[
     if not include_closed:
         query = query.where(positions.c.status == PositionStatus.OPEN.value)
     return _rows(system, query)
+
+
+def _of_open(column: Column[Any]) -> ColumnElement[Any]:
+    return case((positions.c.status == PositionStatus.OPEN.value, column)).label(column.name)
 
 
 def system_status(system: System) -> dict[str, Any]:
