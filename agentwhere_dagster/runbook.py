@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from agentwhere_core.domain.enums import ExitReason, OrderState
+from agentwhere_core.domain.events import EVENT_TEXTS, INCIDENT_TEXTS, PositionEvent
 from agentwhere_core.domain.reasons import ReasonText
 from agentwhere_dagster.checks import described
 
@@ -46,11 +47,7 @@ ALERTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
             "used up. Posts stay pending, and no trade is guessed.",
             "Check its address, key and credit; or wait for midnight UTC, or raise AGENTWHERE_LLM_DAILY_BUDGET_USD.",
         ),
-        "reconciliation": ReasonText(
-            "`reconciliation:ACCOUNT:TOKEN`: the venue holds another size than our fills make, twice in a row.",
-            "Compare the account's fills at the venue with ours (`agentwhere positions --closed`). "
-            "Nothing is guessed meanwhile; the alert closes when both agree.",
-        ),
+        **{incident.value: text for incident, text in INCIDENT_TEXTS.items()},
     }
 )
 """Kinds of incidents: the part of an incident's name before its first colon."""
@@ -189,8 +186,19 @@ def exit_table() -> str:
     return _words("Exit reason", ExitReason, EXITS)
 
 
+def event_table() -> str:
+    """Return everything that can happen to a position."""
+    return _words("Event", PositionEvent, EVENT_TEXTS)
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"alerts": alert_table, "checks": check_table, "orders": order_table, "exits": exit_table}
+    {
+        "alerts": alert_table,
+        "checks": check_table,
+        "orders": order_table,
+        "events": event_table,
+        "exits": exit_table,
+    }
 )
 
 _MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -178,29 +178,3 @@ INCIDENT_TEXTS: Final[Mapping[Incident, ReasonText]] = MappingProxyType(
         ),
     }
 )
-
-
-def event_table() -> str:
-    """Return every event and incident with its meaning and remedy, as two tables in Markdown."""
-    events = "\n".join(
-        f"| `{event.value}` | {EVENT_TEXTS[event].meaning} | {EVENT_TEXTS[event].remedy} |"
-        for event in PositionEvent
-    )
-    incidents = "\n".join(
-        f"| `{one.value}:…` | {INCIDENT_TEXTS[one].meaning} | {INCIDENT_TEXTS[one].remedy} |"
-        for one in Incident
-    )
-    return f"""| Event | Meaning | What to do |
-|---|---|---|
-{events}
-
-| Incident | Meaning | What to do |
-|---|---|---|
-{incidents}
-"""
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(event_table())

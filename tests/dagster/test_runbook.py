@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 
 from agentwhere_core.domain.enums import ExitReason, OrderState
+from agentwhere_core.domain.events import (
+    EVENT_TEXTS,
+    INCIDENT_TEXTS,
+    Incident,
+    PositionEvent,
+)
 from agentwhere_dagster.checks import described
 from agentwhere_dagster.runbook import ALERTS, CHECK_REMEDIES, EXITS, ORDER_STATES, TABLES, render
 
@@ -30,8 +36,15 @@ def test_every_state_exit_and_check_has_its_entry() -> None:
     assert set(CHECK_REMEDIES) == {name for _, name, _ in described()}
 
 
+def test_every_event_and_incident_has_its_entry() -> None:
+    assert set(EVENT_TEXTS) == set(PositionEvent)
+    assert set(INCIDENT_TEXTS) == set(Incident)
+    for reason in ExitReason:
+        assert PositionEvent.closed_by(reason) in EVENT_TEXTS
+
+
 def test_every_kind_of_alert_has_its_entry() -> None:
-    raised = set(kinds_raised()) - {DESCRIBED_WITH_THEIR_ENUM}
+    raised = (set(kinds_raised()) - {DESCRIBED_WITH_THEIR_ENUM}) | set(Incident)
     assert {"check", "stale", "run", "classifier", "daemon"} <= raised
     assert raised <= set(ALERTS), "describe the new kind of alert in agentwhere_dagster/runbook.py"
 
