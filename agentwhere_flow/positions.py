@@ -15,7 +15,7 @@ from agentwhere_core.domain.market import Market, Quote
 from agentwhere_core.domain.trade import Position, VenuePosition
 from agentwhere_core.execution.exits import ExitDecision, advance_best_price, decide_exits
 from agentwhere_core.execution.positions import mark
-from agentwhere_core.execution.protection import IN_DEBT
+from agentwhere_core.execution.protection import IN_DEBT, is_overdue
 from agentwhere_flow import ledger, settling
 from agentwhere_flow.exits import ExitDesk, clear_protection, close_positions
 from agentwhere_flow.outages import Outages
@@ -97,7 +97,8 @@ def _overdue(
         known = [
             position
             for position in store.open_positions(conn)
-            if position.account_id in read or position.protection is ProtectionState.MISSING
+            if is_overdue(position, now)
+            and (position.account_id in read or position.protection is ProtectionState.MISSING)
         ]
     return [
         decision
