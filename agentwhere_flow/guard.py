@@ -201,6 +201,7 @@ def _place(
         routing_id=None,
         attempt=attempt,
         leverage=position.leverage,
+        mid_price=position.current_price or position.entry_price,
         specs=tuple(specs),
     )
     try:
