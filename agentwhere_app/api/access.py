@@ -13,6 +13,7 @@ import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -129,6 +130,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
+@lru_cache(maxsize=1024)
 def is_local(address: str) -> bool:
     """Return whether an address is of the loopback interface."""
     try:

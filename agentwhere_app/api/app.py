@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 
 from agentwhere_app.api import arena, problems
@@ -37,6 +37,7 @@ from agentwhere_app.api.watching import keep_watch
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
+HEALTH, PERFORMANCE = "/api/monitoring/health", "/performance"
 THREADS = 10
 """Requests of one process that wait for the database at once; each may hold a connection."""
 
@@ -139,7 +140,17 @@ def _wrap(
         api: Any = getattr(app.state, "api", None)
         return api is not None and api.is_draining
 
-    app.add_middleware(Gate, rules=rules, limits=limits, meter=meter, is_draining=is_draining)
+    def at_hand(path: str) -> Response | None:
+        api: Api = app.state.api
+        # Pages of other origins are answered by the layer that knows them.
+        if settings.api_cors_origins:
+            return None
+        shelf = {HEALTH: api.health, PERFORMANCE: api.performance}.get(path)
+        return None if shelf is None else shelf.at_hand()
+
+    app.add_middleware(
+        Gate, rules=rules, limits=limits, meter=meter, is_draining=is_draining, at_hand=at_hand
+    )
 
 
 def _is_installed() -> bool:

@@ -97,18 +97,17 @@ class Shelf:
         Exception
             What ``make`` raised, where there is no answer yet or it is too old.
         """
+        return self.at_hand() or _response(await asyncio.shield(self._renewal()), 0.0)
+
+    def at_hand(self) -> Response | None:
+        """Return the answer without waiting, and have it renewed if it is stale; None if it cannot be served."""
         answer, age = self._answer, self._now() - self._made_at
         if answer is None or (self._keep_s is not None and age > self._keep_s):
-            answer, age = await asyncio.shield(self._renewal()), 0.0
+            return None
         is_stale = age > self._fresh_s
         if is_stale and self._now() >= self._retry_at:
             self._renewal()
-        return Response(
-            answer.stale if is_stale else answer.fresh,
-            status_code=answer.status,
-            headers={**answer.headers, "Age": str(int(age))},
-            media_type="application/json",
-        )
+        return _response(answer, age, is_stale=is_stale)
 
     def _renewal(self) -> asyncio.Task[Answer]:
         if self._making is None:
@@ -128,6 +127,15 @@ class Shelf:
     def _note_failure(self, task: asyncio.Task[Answer]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("answer could not be renewed", kind=type(error).__name__)
+
+
+def _response(answer: Answer, age: float, *, is_stale: bool = False) -> Response:
+    return Response(
+        answer.stale if is_stale else answer.fresh,
+        status_code=answer.status,
+        headers={**answer.headers, "Age": str(int(age))},
+        media_type="application/json",
+    )
 
 
 class Shelves:

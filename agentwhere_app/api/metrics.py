@@ -39,7 +39,7 @@ class Meter:
 
     def count(self, scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
         """Count one request."""
-        route = str(getattr(scope.get("route"), "path", ELSEWHERE))
+        route = scope.get("at_hand") or str(getattr(scope.get("route"), "path", ELSEWHERE))
         method = scope["method"] if route != ELSEWHERE else "*"
         name = (method, route, status)
         counter = self._counted.get(name)

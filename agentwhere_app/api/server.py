@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from agentwhere_flow.settings import Settings
 
+CLOSE_DOORS_S = 0.5
+"""How long all workers need to close their doors, once the first has closed its own."""
+
 DRAIN_S = 1.0
 """How long an open connection may come with another request, before it is closed while it is idle."""
 
@@ -56,8 +59,10 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         api = self._app.state.api
-        api.is_draining = True
         api.changes.close()
+        # Who is sent away comes back at once: by then no other worker's door may be open either.
+        await asyncio.sleep(CLOSE_DOORS_S)
+        api.is_draining = True
         loop = asyncio.get_running_loop()
         patience = loop.time() + DRAIN_S
         # uvicorn keeps a set and announces nothing.

@@ -1,0 +1,99 @@
+"""Every operation, asked with whatever its description allows and forbids: no 5xx, nothing undocumented, no open door.
+
+Bounded, so that it costs seconds; ``AGENTWHERE_API_EXAMPLES=200`` looks longer. Streams are left out: they do not end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
+
+from agentwhere_core.domain.enums import Scope
+from agentwhere_flow.system import System
+from tests.app.api.served import PATIENCE_S, Served, serving
+from tests.flow.world import rows
+
+EXAMPLES = int(os.environ.get("AGENTWHERE_API_EXAMPLES", "5"))
+STREAMS = ["/api/events"]
+WRITTEN = ("agents", "deployments", "policies", "venue_routing_config", "kill_switches")
+
+
+@contextmanager
+def asking(headers: dict[str, str]) -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers.update(headers)
+        yield session
+
+
+def ask_everything(api: Served, headers: dict[str, str], *, without: Sequence[Any] = ()) -> None:
+    """Ask every operation what its description allows, and what it forbids; check every answer."""
+    schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json")
+    # Some rules cannot be said in a schema: an agent needs a source, a policy's rules make sense together.
+    schema.config.checks.positive_data_acceptance.expected_statuses.append("422")
+    operations = [found.ok() for found in schema.exclude(path=STREAMS).get_all_operations()]
+    assert len(operations) > 25
+    with asking(headers) as session:
+        for operation in operations:
+            for mode in GenerationMode:
+                try:
+                    ask(operation, mode, session, without)
+                except Unsatisfiable:
+                    # There is nothing that an operation without parameters could forbid.
+                    assert mode is GenerationMode.NEGATIVE
+                    assert not any(operation.iter_parameters()), operation.label
+
+
+def ask(
+    operation: APIOperation, mode: GenerationMode, session: requests.Session, without: Sequence[Any]
+) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Case) -> None:
+        case.call_and_validate(session=session, excluded_checks=list(without), timeout=PATIENCE_S)
+
+    check()
+
+
+def stored(system: System) -> list[object]:
+    return [rows(system, f"SELECT * FROM agentwhere.{table} ORDER BY 1") for table in WRITTEN]
+
+
+@pytest.mark.timeout(3600)
+def test_with_a_key_every_operation_does_what_it_says(traded: System) -> None:
+    with serving(traded, api_key_requests_per_minute=10**6) as api:
+        key = api.key(*Scope)
+        # Asks without the key too, from this machine, often enough to be told to wait.
+        ask_everything(api, {"Authorization": f"Bearer {key}"})
+
+
+@pytest.mark.timeout(3600)
+def test_without_a_key_every_operation_answers_and_none_writes(traded: System) -> None:
+    with serving(traded) as api:
+        api.key(*Scope)
+        before = stored(traded)
+        ask_everything(api, {})
+        assert stored(traded) == before
+
+
+@pytest.mark.timeout(3600)
+def test_on_a_fresh_machine_every_operation_does_what_it_says(empty: System) -> None:
+    with serving(empty) as api:
+        # No key exists yet, so that none is asked for, and to leave it out is no error.
+        ask_everything(api, {}, without=[ignored_auth, negative_data_rejection])
