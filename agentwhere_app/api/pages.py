@@ -35,6 +35,18 @@ class Pages(StaticFiles):
     def __init__(self) -> None:
         super().__init__(directory=FOLDER, html=True, check_dir=False)
 
+    async def check_config(self) -> None:
+        """Take a missing folder for one without files: the API works without its page.
+
+        Raises
+        ------
+        HTTPException
+            404.
+        """
+        if not FOLDER.is_dir():
+            raise HTTPException(404)
+        await super().check_config()
+
     async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
         """Return a file, or the page where the address names none."""
         scope["is_page"] = True
