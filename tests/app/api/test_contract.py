@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from agentwhere_flow.arena.turns import invoke_models
 from agentwhere_flow.system import System
+from agentwhere_sim.testing import Simulator
 from tests.app.api import samples
 from tests.app.api.samples import differences
 from tests.app.api.served import Served, serving
-from tests.flow.world import rows
+from tests.arena.scenes import enter
+from tests.flow.world import rows, utc_now
 
 
 @pytest.fixture
@@ -104,6 +108,19 @@ def test_bad_input_is_a_problem_that_names_the_parameter(
     told = answer.json()
     assert told["status"] == 422
     assert next(iter(parameters)) in told["detail"]
+
+
+def test_the_arena_answers_as_its_samples(desk: System, sim: Simulator) -> None:
+    enter(desk, sim, "trend", "sim/trend")
+    invoke_models(desk, utc_now())
+    with serving(desk) as api:
+        performance, invocations = api.get("/performance"), api.get("/invocations", limit=1)
+    assert differences(samples.PERFORMANCE, performance) == []
+    assert differences(samples.INVOCATIONS, invocations) == []
+    assert performance["data"][0]["model"] == {"name": "trend"}
+    assert performance["data"][0]["totalValue"] > 0
+    [invocation] = invocations["data"]
+    assert all(isinstance(json.loads(call["metadata"]), dict) for call in invocation["toolCalls"])
 
 
 def test_an_empty_arena_answers_empty_lists_in_the_shape(api: Served) -> None:
