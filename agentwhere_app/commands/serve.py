@@ -33,7 +33,7 @@ def serve(
         update={name: value for name, value in given.items() if value is not None}
     )
     with open_database(settings) as with_database:
-        settings = _kept_at_home(with_database)
+        settings = kept_at_home(with_database)
         listener = _bind(settings)
         name, bound_port = listener.getsockname()[:2]
         settings = settings.model_copy(update={"api_port": bound_port})
@@ -54,7 +54,7 @@ def serve(
     say("API stopped")
 
 
-def _kept_at_home(settings: Settings) -> Settings:
+def kept_at_home(settings: Settings) -> Settings:
     """Return the settings with the loopback interface where others could reach an API without keys."""
     from agentwhere_app.api.app import binds_loopback
     from agentwhere_app.commands.up import say

@@ -76,6 +76,7 @@ print("LOADED", *sorted(set({HEAVY!r}) & set(sys.modules)))
 
 COMMANDS = ("up", "setup", "sync-markets", "cycle", "agents", "deploy", "signals", "route")
 COMMANDS += ("positions", "status", "db", "sim", "secrets", "kill-switch", "policy", "routing")
+COMMANDS += ("keys", "serve")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

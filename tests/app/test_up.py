@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from agentwhere_app.probes import DagsterState, dagster_state
@@ -112,6 +113,10 @@ def test_one_command_runs_everything_until_it_is_told_to_stop(up: Up) -> None:
     assert state.is_ready
     assert state.schedules_running >= 5
     assert state.sensors_running >= 3
+
+    dashboard = up.places["dashboard"]
+    assert httpx.get(f"{dashboard}/healthz", trust_env=False).json() == {"status": "ok"}
+    assert httpx.get(f"{dashboard}/api/positions", trust_env=False).status_code == 200
 
     second = up.cli("up")
     assert second.returncode == 1
