@@ -12,6 +12,7 @@ import pytest
 
 from agentwhere_app.api.app import binds_loopback
 from agentwhere_app.api.gate import allowed_hosts
+from agentwhere_app.api.routes import pages
 from agentwhere_core.domain.enums import Scope
 from agentwhere_core.domain.errors import AlreadyThereError, ConfigurationError, NoSuchThingError
 from agentwhere_flow import access
@@ -30,6 +31,7 @@ PUBLIC = (
     "/api/agents/{agent_id}",
     "/api/sources",
 )
+PUBLIC_PAGES = ("/api/pages/session", "/api/pages/marketplace")
 WRITE = {"failoverEnabled": False}
 
 
@@ -98,6 +100,15 @@ def test_with_a_key_everything_private_needs_one(api: Served) -> None:
             assert answer.status_code in (found if is_public else {401}), path
             assert ("security" in operation) != is_public, path
             assert is_public or answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_with_a_key_the_dashboards_own_answers_need_one_too(api: Served) -> None:
+    api.key(Scope.READ)
+    with api.client() as client:
+        for route in pages.router.routes:
+            path = fill(getattr(route, "path", ""))
+            expected = 200 if path in PUBLIC_PAGES else 401
+            assert client.get(path).status_code == expected, path
 
 
 def test_a_scope_opens_what_it_says(api: Served) -> None:
