@@ -12,7 +12,12 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_store.tables.ideas import agents, signals
-from agentwhere_store.tables.trading import deployments, venue_routing_history
+from agentwhere_store.tables.trading import (
+    deployments,
+    routing_legs,
+    routing_scenes,
+    venue_routing_history,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,19 @@ def decisions(conn: Connection, wanted: HistoryFilter, limit: int) -> list[dict[
 def decision(conn: Connection, decision_id: UUID) -> dict[str, Any] | None:
     """Return one decision with everything that it was made from, or None."""
     history = venue_routing_history
-    row = conn.execute(select(history).where(history.c.id == decision_id)).one_or_none()
-    return None if row is None else dict(row._mapping)
+    row = conn.execute(
+        select(history, routing_scenes.c.scene)
+        .outerjoin(routing_scenes, routing_scenes.c.id == history.c.scene_id)
+        .where(history.c.id == decision_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    legs = conn.execute(
+        select(routing_legs.c.leg, routing_legs.c.venue, routing_legs.c.share)
+        .where(routing_legs.c.routing_id == decision_id)
+        .order_by(routing_legs.c.leg)
+    )
+    return dict(row._mapping) | {"legs": [dict(leg._mapping) for leg in legs]}
 
 
 def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from agentwhere_core.domain.enums import RoutingStrategy, Venue
-from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
+from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.trade import RoutingConfig
-from agentwhere_store import agents as agent_store
-from agentwhere_store import routing as store
+from agentwhere_flow.registry import agent_name
+from agentwhere_flow.routing_config import ConfigChange, change_config, config_in_force
 from agentwhere_store import routing_history as history
 from agentwhere_store.routing_history import HistoryFilter, RoutingCount
 from agentwhere_store.rows import json_safe
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 RECENT = 20
 """Decisions that statistics show one by one."""
 
-_ROUTABLE = (Venue.HYPERLIQUID, Venue.OSTIUM, Venue.LIGHTER)
 _TOLD = (
     "id",
     "signal_id",
@@ -55,16 +52,6 @@ class TimeWindow(StrEnum):
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class NewRoutingConfig:
-    """What somebody wants of the routing configuration; None leaves a part as it is."""
-
-    venue_priority: tuple[Venue, ...] | None = None
-    routing_strategy: RoutingStrategy | None = None
-    failover_enabled: bool | None = None
-    token_overrides: Mapping[str, tuple[Venue, ...]] | None = None
-
-
 def routing_config(system: System, agent_id: UUID | None) -> dict[str, Any]:
     """Return the configuration that an agent's signals are routed by: its own, or the global one.
 
@@ -72,46 +59,28 @@ def routing_config(system: System, agent_id: UUID | None) -> dict[str, Any]:
     ------
     NoSuchThingError
         If there is no such agent.
+    ConfigurationError
+        If the system was not set up.
     """
-    with system.engine.connect() as conn:
-        configs = store.routing_configs(conn)
-        _require_agent(conn, agent_id)
-    return _config(configs.get(agent_id) or _global(configs))
+    config, is_own = config_in_force(system, _name(system, agent_id))
+    return _config(config, is_own=is_own)
 
 
 def set_routing_config(
-    system: System, now: datetime, agent_id: UUID | None, wanted: NewRoutingConfig
+    system: System, now: datetime, agent_id: UUID | None, change: ConfigChange, *, author: str
 ) -> dict[str, Any]:
-    """Write the global configuration (None) or an agent's own, and return it.
-
-    Parts that ``wanted`` leaves out stay as they are in force.
+    """Write the next version of the global configuration (None) or of an agent's own, and return it.
 
     Raises
     ------
     NoSuchThingError
         If there is no such agent.
     ConfigurationError
-        If a venue is named twice, or one that nothing can be routed to.
+        If the configuration cannot work; nothing is written then.
     """
-    for venues in (wanted.venue_priority, *(wanted.token_overrides or {}).values()):
-        _check_priority(venues)
-    with system.engine.begin() as conn:
-        _require_agent(conn, agent_id)
-        configs = store.routing_configs(conn)
-        before = configs.get(agent_id) or _global(configs)
-        config = replace(
-            before,
-            venue_priority=wanted.venue_priority or before.venue_priority,
-            routing_strategy=wanted.routing_strategy or before.routing_strategy,
-            failover_enabled=before.failover_enabled
-            if wanted.failover_enabled is None
-            else wanted.failover_enabled,
-            token_overrides=before.token_overrides
-            if wanted.token_overrides is None
-            else {token.upper(): venues for token, venues in wanted.token_overrides.items()},
-        )
-        store.put_routing_config(conn, agent_id, config, now, author="API")
-        return _config(store.routing_configs(conn)[agent_id])
+    name = _name(system, agent_id)
+    config = change_config(system, now, change, agent=name, author=author)
+    return _config(config, is_own=agent_id is not None)
 
 
 def routing_stats(
@@ -166,40 +135,24 @@ def routing_analytics(system: System, now: datetime, window: TimeWindow) -> dict
     }
 
 
-def _check_priority(venues: Sequence[Venue] | None) -> None:
-    if venues is None:
-        return
-    names = ", ".join(_ROUTABLE)
-    if not venues:
-        raise ConfigurationError(f"name at least one venue of {names}")
-    if wrong := [venue for venue in venues if venue not in _ROUTABLE]:
-        raise ConfigurationError(f"nothing can be routed to {wrong[0]}: choose among {names}")
-    if len(set(venues)) < len(venues):
-        raise ConfigurationError("a venue is named twice in one priority list")
+def _name(system: System, agent_id: UUID | None) -> str | None:
+    return None if agent_id is None else agent_name(system, agent_id)
 
 
-def _require_agent(conn: Any, agent_id: UUID | None) -> None:
-    if agent_id is not None and agent_store.agent_by_id(conn, agent_id) is None:
-        raise NoSuchThingError(f"there is no agent {agent_id}: see GET /api/agents")
-
-
-def _global(configs: Mapping[UUID | None, RoutingConfig]) -> RoutingConfig:
-    if None not in configs:
-        raise ConfigurationError("there is no routing configuration yet: run `agentwhere setup`")
-    return configs[None]
-
-
-def _config(config: RoutingConfig) -> dict[str, Any]:
+def _config(config: RoutingConfig, *, is_own: bool) -> dict[str, Any]:
     return {
         "venue_priority": [venue.value for venue in config.venue_priority],
         "routing_strategy": config.routing_strategy.value,
         "failover_enabled": config.failover_enabled,
-        "token_overrides": {
-            token: [venue.value for venue in venues]
-            for token, venues in config.token_overrides.items()
-        },
+        "token_overrides": _by_token(config.token_overrides),
+        "token_exclusions": _by_token(config.token_exclusions),
         "version": config.version,
+        "is_own": is_own,
     }
+
+
+def _by_token(lists: Mapping[str, Iterable[Venue]]) -> dict[str, list[str]]:
+    return {token: [venue.value for venue in venues] for token, venues in lists.items()}
 
 
 def _by_venue(counts: Sequence[RoutingCount]) -> dict[str, int]:

@@ -16,6 +16,15 @@ Priority = Annotated[
 ]
 
 
+ByToken = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=40)],
+        Annotated[list[Venue], Field(max_length=6)],
+    ],
+    Field(max_length=1000),
+]
+
+
 class Config(Told):
     """A routing configuration in force."""
 
@@ -23,6 +32,8 @@ class Config(Told):
     routing_strategy: RoutingStrategy
     failover_enabled: bool
     token_overrides: dict[str, list[Venue]]
+    token_exclusions: dict[str, list[Venue]]
+    is_own: bool = Field(description="Whether it is the agent's own, not the global one.")
     version: int = Field(description="Goes up by one with each write; decisions keep it.")
 
 
@@ -40,8 +51,15 @@ class ConfigWrite(Asked):
     venue_priority: Priority | None = Field(default=None, alias="venuePriority")
     routing_strategy: RoutingStrategy | None = Field(default=None, alias="routingStrategy")
     failover_enabled: bool | None = Field(default=None, alias="failoverEnabled")
-    token_overrides: dict[Annotated[str, Field(min_length=1, max_length=40)], Priority] | None = (
-        Field(default=None, alias="tokenOverrides", max_length=1000)
+    token_overrides: ByToken | None = Field(
+        default=None,
+        alias="tokenOverrides",
+        description="A token's own venues, first choice first; an empty list takes them away.",
+    )
+    token_exclusions: ByToken | None = Field(
+        default=None,
+        alias="tokenExclusions",
+        description="Venues never used for a token; an empty list allows all again.",
     )
 
 

@@ -281,8 +281,18 @@ class RoutingDecision(Told):
     venue_availability: list[dict[str, Any]]
     routing_strategy: RoutingStrategy
     config_version: int
+    attempts: list[Any]
+    failover_venue: Venue | None
     routing_duration_ms: Decimal
     created_at: datetime
+
+
+class Leg(Told):
+    """A part of a trade that is split; its share is a fraction of one."""
+
+    leg: int
+    venue: Venue
+    share: Decimal
 
 
 class FullDecision(Told):
@@ -302,5 +312,9 @@ class FullDecision(Told):
     routing_strategy: RoutingStrategy
     config_version: int
     inputs: dict[str, Any]
+    scene: dict[str, Any] | None
+    legs: list[Leg]
+    attempts: list[Any]
+    failover_venue: Venue | None
     routing_duration_ms: Decimal
     created_at: datetime

@@ -15,8 +15,8 @@ from agentwhere_app.api.context import ApiDep
 from agentwhere_app.api.models.routing import ConfigAnswer, ConfigWrite, Stats
 from agentwhere_app.api.problems import documented
 from agentwhere_app.api.routes.monitoring import Window
+from agentwhere_flow.routing_config import ConfigChange
 from agentwhere_flow.views.routing import (
-    NewRoutingConfig,
     TimeWindow,
     routing_config,
     routing_stats,
@@ -48,16 +48,11 @@ def write_config(
     request: Request, api: ApiDep, caller: Operator, body: ConfigWrite
 ) -> ConfigAnswer:
     """Set the routing configuration, globally or for an agent; what is left out stays as it is."""
-    wanted = NewRoutingConfig(
-        venue_priority=None if body.venue_priority is None else tuple(body.venue_priority),
-        routing_strategy=body.routing_strategy,
-        failover_enabled=body.failover_enabled,
-        token_overrides=None
-        if body.token_overrides is None
-        else {token: tuple(venues) for token, venues in body.token_overrides.items()},
-    )
+    change = ConfigChange(**body.model_dump(exclude={"agent_id"}))
     with audited(request, caller, body):
-        config = set_routing_config(api.system, api.system.clock(), body.agent_id, wanted)
+        config = set_routing_config(
+            api.system, api.system.clock(), body.agent_id, change, author=f"{caller.name} (API)"
+        )
     return ConfigAnswer(success=True, config=config)
 
 
