@@ -63,7 +63,7 @@ def routing_config(system: System, agent_id: UUID | None) -> dict[str, Any]:
         If the system was not set up.
     """
     config, is_own = config_in_force(system, _name(system, agent_id))
-    return _config(config, is_own=is_own)
+    return _config(config, is_own=is_own and agent_id is not None)
 
 
 def set_routing_config(
