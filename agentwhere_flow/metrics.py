@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from agentwhere_core.domain.enums import Venue
 from agentwhere_core.performance.equity import daily_equity
 from agentwhere_core.performance.figures import figures_by_window
-from agentwhere_flow.report import Tally, step
+from agentwhere_flow.report import Plot, Tally, step
 from agentwhere_store import performance as store
 from agentwhere_store.performance import AgentFigures, Standing
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 """Agents whose daily equity is held in memory at once."""
+
+PLOTTED = 5
+"""Agents whose curves are drawn, the best by the lower bound of their Sharpe ratio."""
 
 
 @step("agent_metrics")
@@ -36,7 +40,9 @@ def update_metrics(system: System, now: datetime) -> Tally:
         with system.engine.begin() as conn:
             ruined += _bring_up_to_date(conn, stale[first : first + BATCH], now)
     with system.engine.begin() as conn:
-        tally.table = [_row(agent) for agent in store.best_agents(conn)]
+        best = store.best_agents(conn)
+        tally.table = [_row(agent) for agent in best]
+        tally.plots = _plots(conn, best[:PLOTTED], now)
     tally.rows_out = len(stale)
     tally.details["lost_everything"] = ruined
     return tally
@@ -57,6 +63,30 @@ def _bring_up_to_date(conn: Connection, stale: Sequence[Standing], now: datetime
     return ruined
 
 
+def _plots(conn: Connection, best: Sequence[dict[str, Any]], now: datetime) -> list[Plot]:
+    """Draw how the money of the best agents grew, net of deposits and withdrawals, and how far it fell from its top."""
+    books = store.agent_books(conn, [agent["agent_id"] for agent in best], now)
+    growth: dict[str, list[tuple[date, float]]] = {}
+    falls: dict[str, list[tuple[date, float]]] = {}
+    for agent in best:
+        book, venue = books[agent["agent_id"]], Venue(agent["venue"])
+        days = daily_equity([book], now.astimezone(UTC).date(), venue).days
+        level = top = 1.0
+        curve, fall = [], []
+        for day in days:
+            level *= 1 + day.daily_return
+            top = max(top, level)
+            curve.append((day.day, 100 * (level - 1)))
+            fall.append((day.day, 100 * (level / top - 1)))
+        growth[agent["name"]], falls[agent["name"]] = curve, fall
+    if not growth:
+        return []
+    return [
+        Plot("Equity curve", "% since start", growth),
+        Plot("Drawdown", "% from the top", falls),
+    ]
+
+
 def _row(agent: dict[str, Any]) -> dict[str, Any]:
     return {
         "agent": agent["name"],
@@ -64,6 +94,9 @@ def _row(agent: dict[str, Any]) -> dict[str, Any]:
         "days": agent["days_si"],
         "APR 30 d": _percent(agent["apr_30d"]),
         "APR since start": _percent(agent["apr_si"]),
+        "Sharpe at least": ""
+        if agent["sharpe_low_si"] is None
+        else f"{agent['sharpe_low_si']:.2f}",
         "Sharpe": "" if agent["sharpe_si"] is None else f"{agent['sharpe_si']:.2f}",
         "drawdown": _percent(agent["max_drawdown_si"]),
         "closed": agent["closed_positions"],

@@ -25,6 +25,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    delete,
     func,
     literal,
     or_,
@@ -41,7 +42,9 @@ from agentwhere_store.tables.operations import (
     agent_metrics,
     agent_metrics_history,
     capital_flows,
+    deployment_totals,
     equity_daily,
+    stale_books,
 )
 from agentwhere_store.tables.trading import deployments, positions
 
@@ -60,6 +63,7 @@ FIGURES = (
 )
 """Figures that are kept for each window, by their names in `Figures` and in the columns."""
 
+_SNAPSHOT_LOCK = 0x41574551  # "AWEQ": any number that nobody else locks
 _PROFITS = ("realized_pnl_usd", "unrealized_pnl_usd", "fees_usd", "funding_usd")
 
 
@@ -94,7 +98,7 @@ class AgentFigures:
 
 
 def snapshot_equity(conn: Connection, now: datetime) -> int:
-    """Write today's cumulative profit of every (deployment, venue) that ever held a position.
+    """Bring the totals of every (deployment, venue) whose positions changed up to date, and write them as today's.
 
     Realized and unrealized PnL are before costs; fees are positive when paid, funding is positive when received.
 
@@ -103,31 +107,46 @@ def snapshot_equity(conn: Connection, now: datetime) -> int:
     int
         How many pairs were new or had changed.
     """
+    # One at a time, and the snapshot of what follows is taken after it: an older sum must not replace a newer one.
+    conn.execute(select(func.pg_advisory_xact_lock(_SNAPSHOT_LOCK)))
+    marks = delete(stale_books).returning(stale_books.c.deployment_id, stale_books.c.venue)
+    marked = marks.cte("marked")
+    due = select(marked).distinct().subquery("due")
+    sums = [func.coalesce(func.sum(positions.c[name]), 0) for name in _PROFITS]
     totals = (
-        select(
-            positions.c.deployment_id,
-            positions.c.venue,
-            literal(_day(now)).label("day"),
-            *(func.sum(positions.c[name]) for name in _PROFITS),
-            literal(now).label("updated_at"),
+        select(due.c.deployment_id, due.c.venue, func.count(positions.c.closed_at), *sums)
+        .outerjoin(
+            positions,
+            (positions.c.deployment_id == due.c.deployment_id) & (positions.c.venue == due.c.venue),
         )
-        .group_by(positions.c.deployment_id, positions.c.venue)
-        # Two snapshots at once must lock rows in one order, or they would wait for each other.
-        .order_by(positions.c.deployment_id, positions.c.venue)
+        .group_by(due.c.deployment_id, due.c.venue)
     )
-    statement = insert(equity_daily).from_select(
-        ["deployment_id", "venue", "day", *_PROFITS, "updated_at"], totals
+    statement = insert(deployment_totals).from_select(
+        ["deployment_id", "venue", "closed_positions", *_PROFITS], totals
     )
-    new = statement.excluded
-    written = conn.execute(
-        statement.on_conflict_do_update(
+    named = ("closed_positions", *_PROFITS)
+    written = statement.on_conflict_do_update(
+        index_elements=["deployment_id", "venue"],
+        set_={name: statement.excluded[name] for name in named},
+    ).returning(
+        deployment_totals.c.deployment_id,
+        deployment_totals.c.venue,
+        *(deployment_totals.c[name] for name in _PROFITS),
+    )
+    fresh = written.cte("fresh")
+    daily = insert(equity_daily).from_select(
+        ["deployment_id", "venue", *_PROFITS, "day", "updated_at"],
+        select(fresh, literal(_day(now)), literal(now)),
+    )
+    done = conn.execute(
+        daily.on_conflict_do_update(
             index_elements=["deployment_id", "venue", "day"],
-            set_={name: new[name] for name in (*_PROFITS, "updated_at")},
-            where=or_(*(equity_daily.c[name] != new[name] for name in _PROFITS)),
+            set_={name: daily.excluded[name] for name in (*_PROFITS, "updated_at")},
+            where=or_(*(equity_daily.c[name] != daily.excluded[name] for name in _PROFITS)),
         ),
         execution_options={"preserve_rowcount": True},
     )
-    return written.rowcount
+    return done.rowcount
 
 
 def count_agents_with_capital(conn: Connection) -> int:
@@ -193,28 +212,33 @@ def save_metrics(conn: Connection, found: Sequence[AgentFigures], now: datetime)
 
 
 def best_agents(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
-    """Return agents with all their current figures, the highest Sharpe ratio since inception first."""
+    """Return agents with all their current figures, the best first.
+
+    They are ranked by the lower bound of the confidence interval of their Sharpe ratio since inception, so that a short
+    lucky history does not stand above a long good one; agents without the ratio come last.
+    """
     rows = conn.execute(
         select(agents.c.name, agents.c.venue, agent_metrics)
         .join(agents, agents.c.id == agent_metrics.c.agent_id)
-        .order_by(agent_metrics.c.sharpe_si.desc().nulls_last(), agents.c.name)
+        .order_by(agent_metrics.c.sharpe_low_si.desc().nulls_last(), agents.c.name)
         .limit(limit)
     )
     return [dict(row._mapping) for row in rows]
 
 
 def _standings(today: date) -> Select[Any]:
-    """Select each agent's closed positions, net PnL and equity from positions and capital."""
-    counts = or_(agents.c.venue == Venue.MULTI.value, agents.c.venue == positions.c.venue)
+    """Select each agent's closed positions, net PnL and equity from its deployments' totals and capital."""
+    counts = or_(agents.c.venue == Venue.MULTI.value, agents.c.venue == deployment_totals.c.venue)
     earned = (
         select(
-            positions.c.agent_id,
-            func.count(positions.c.closed_at).label("closed"),
-            func.sum(net_profit(positions)).label("net"),
+            deployments.c.agent_id,
+            func.sum(deployment_totals.c.closed_positions).label("closed"),
+            func.sum(net_profit(deployment_totals)).label("net"),
         )
-        .join(agents, agents.c.id == positions.c.agent_id)
+        .join(deployments, deployments.c.id == deployment_totals.c.deployment_id)
+        .join(agents, agents.c.id == deployments.c.agent_id)
         .where(counts)
-        .group_by(positions.c.agent_id)
+        .group_by(deployments.c.agent_id)
         .subquery()
     )
     capital = _capital(today).subquery()

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -46,6 +47,26 @@ equity_daily = Table(
     number("funding_usd"),
     time("updated_at"),
     UniqueConstraint("deployment_id", "venue", "day"),
+)
+
+deployment_totals = Table(
+    "deployment_totals",
+    metadata,
+    ref("deployment_id", "deployments"),
+    Column("venue", Text, nullable=False),
+    Column("closed_positions", Integer, nullable=False),
+    number("realized_pnl_usd"),
+    number("unrealized_pnl_usd"),
+    number("fees_usd"),
+    number("funding_usd"),
+    PrimaryKeyConstraint("deployment_id", "venue"),
+)
+
+stale_books = Table(
+    "stale_books",
+    metadata,
+    ref("deployment_id", "deployments"),
+    Column("venue", Text, nullable=False),
 )
 
 capital_flows = Table(

@@ -393,6 +393,7 @@ positions = Table(
         postgresql_where=sql("status = 'OPEN'"),
     ),
     Index("ix_positions_closed_at", "closed_at"),
+    Index("ix_positions_deployment_id_venue", "deployment_id", "venue"),
     check("size_not_negative", "size >= 0"),
     check("closed_is_flat", "(status = 'CLOSED') = (closed_at IS NOT NULL)"),
     check("open_has_size", "status = 'CLOSED' OR size > 0"),

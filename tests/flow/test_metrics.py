@@ -233,3 +233,30 @@ def test_an_agent_that_lost_everything_shows_it(system: System, conn: Connection
 def test_nothing_to_measure_is_no_failure(system: System) -> None:
     report = update_metrics(system, START)
     assert (report.rows_in, report.rows_out, report.problems) == (0, 0, ())
+
+
+def test_a_short_lucky_history_does_not_stand_above_a_long_good_one(
+    system: System, conn: Connection
+) -> None:
+    lucky = deploy(conn, open_agent(conn, "lucky week", day(32)), 10_000, day(32))
+    steady = deploy(conn, open_agent(conn, "steady months", START), 10_000, START)
+    for number in range(40):
+        earn(conn, steady, number, 60 if number % 3 else -50)
+        if number >= 32:
+            earn(conn, lucky, number, 100 if number % 2 else -20)
+
+    report = update_metrics(system, day(39, 23))
+
+    assert [row["agent"] for row in report.table] == ["steady months", "lucky week"]
+    by_name = {row["agent"]: row for row in report.table}
+    assert float(by_name["lucky week"]["Sharpe"]) > float(by_name["steady months"]["Sharpe"])
+
+
+def test_the_curves_are_those_of_the_returns(system: System, conn: Connection) -> None:
+    desk = deploy(conn, open_agent(conn, "a", START), 10_000, START)
+    earn(conn, desk, 1, 1_000)
+    move_capital(conn, desk, 9_000, day(2))
+    earn(conn, desk, 3, -2_000)
+    growth, drawdown = update_metrics(system, day(4)).plots
+    assert [round(value, 6) for _, value in growth.lines["a"]] == [0, 10, 10, -1, -1]
+    assert [round(value, 6) for _, value in drawdown.lines["a"]] == [0, 0, 0, -10, -10]

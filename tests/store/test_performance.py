@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.performance.equity import CapitalFlow, DailyPnl
 from agentwhere_store.engine import make_engine
-from agentwhere_store.performance import agent_books, snapshot_equity
+from agentwhere_store.performance import agent_books, snapshot_equity, stale_standings
 from agentwhere_store.tables.operations import equity_daily
 from tests.flow.money import deploy, mark_at, move_capital, open_agent, trade
 
@@ -53,7 +53,46 @@ def test_a_snapshot_without_news_writes_nothing(engine: Engine) -> None:
         trade(conn, desk, (NOW, "100"), (NOW, "110"))
         assert snapshot_equity(conn, NOW) == 1
         assert snapshot_equity(conn, NOW) == 0
-        assert snapshot_equity(conn, NOW + DAY) == 1
+        assert snapshot_equity(conn, NOW + DAY) == 0, "a missing day holds what the one before had"
+
+
+def test_a_change_that_commits_after_a_snapshot_is_in_the_next(engine: Engine) -> None:
+    with engine.begin() as conn:
+        agent = open_agent(conn, "a", NOW)
+        desk = deploy(conn, agent, 1_000, NOW)
+        trade(conn, desk, (NOW, "100"), (NOW, "110"))
+        snapshot_equity(conn, NOW)
+    with engine.begin() as writer:
+        trade(writer, desk, (NOW, "100"), (NOW, "105"))
+        with engine.begin() as conn:
+            assert snapshot_equity(conn, NOW) == 0
+    with engine.begin() as conn:
+        assert snapshot_equity(conn, NOW) == 1
+        (standing,) = stale_standings(conn, NOW)
+    assert (standing.closed_positions, standing.net_pnl_usd) == (2, 15)
+
+
+def test_totals_are_the_sums_of_positions_whatever_happened_to_them(engine: Engine) -> None:
+    with engine.begin() as conn:
+        desks = [deploy(conn, open_agent(conn, name, NOW), 1_000, NOW) for name in "abc"]
+        for desk in desks:
+            trade(conn, desk, (NOW, "100"), (NOW, "110"), fee="1")
+        snapshot_equity(conn, NOW)
+        conn.execute(text("UPDATE agentwhere.positions SET funding_usd = 2"))
+        trade(conn, desks[0], (NOW, "100"), (NOW, "90"))
+        snapshot_equity(conn, NOW + DAY)
+        differing = conn.execute(
+            text(
+                "SELECT p.deployment_id FROM (SELECT deployment_id, venue, count(closed_at) AS closed,"
+                " sum(realized_pnl_usd - fees_usd + funding_usd) AS net FROM agentwhere.positions GROUP BY 1, 2) p"
+                " FULL JOIN agentwhere.deployment_totals t USING (deployment_id, venue)"
+                " WHERE (p.closed, p.net) IS DISTINCT FROM"
+                " (t.closed_positions, t.realized_pnl_usd - t.fees_usd + t.funding_usd)"
+            )
+        ).all()
+        marks = conn.execute(text("SELECT count(*) FROM agentwhere.stale_books")).scalar_one()
+    assert differing == []
+    assert marks == 0
 
 
 def test_the_day_is_that_of_utc(engine: Engine) -> None:
