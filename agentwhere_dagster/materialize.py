@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import dagster as dg
 
 from agentwhere_core.domain.errors import AgentWhereError
+from agentwhere_dagster.plots import curves
 
 if TYPE_CHECKING:
     from agentwhere_dagster.resources import AgentWhere
@@ -71,6 +72,8 @@ def metadata_of(report: StepReport) -> dict[str, dg.MetadataValue[Any]]:
         metadata["details"] = dg.MetadataValue.json(plain(report.details))
     if report.table:
         metadata["table"] = dg.MetadataValue.md(markdown_table(report.table))
+    for plot in report.plots:
+        metadata[plot.title] = curves(plot.title, plot.lines, unit=plot.unit)
     return metadata
 
 

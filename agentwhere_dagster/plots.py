@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import date
 from html import escape
 
 import dagster as dg
@@ -11,6 +12,7 @@ import dagster as dg
 COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1")
 
 _WIDTH, _LABEL, _BAR, _GAP = 720, 210, 22, 8
+_MARGIN, _CURVES = 90, 180
 
 
 def stacked_bars(
@@ -46,6 +48,48 @@ def stacked_bars(
             )
         drawn.append(_text(right + 6, y + 15, f"{sum(parts.values()):.2f} {unit}"))
     height = 56 + len(rows) * (_BAR + _GAP)
+    return _picture(title, height, drawn)
+
+
+def curves(
+    title: str, lines: Mapping[str, Sequence[tuple[date, float]]], *, unit: str
+) -> dg.MetadataValue[str]:
+    """Return lines over days, with the least and the greatest value and the first and the last day told.
+
+    Parameters
+    ----------
+    lines
+        Points (day, value) by the line's name, oldest first.
+    unit
+        What values are counted in.
+    """
+    points = [point for line in lines.values() for point in line] or [(date.min, 0.0)]
+    first, last = min(day for day, _ in points), max(day for day, _ in points)
+    lowest, highest = min(0.0, *(y for _, y in points)), max(0.0, *(y for _, y in points))
+    across = (_WIDTH - _MARGIN) / max((last - first).days, 1)
+    up = _CURVES / ((highest - lowest) or 1.0)
+    top = 48
+    colour = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(lines)}
+
+    def place(day: date, value: float) -> tuple[float, float]:
+        return _MARGIN + (day - first).days * across, top + (highest - value) * up
+
+    drawn = [_text(0, 16, title, weight="bold"), *_legend(colour)]
+    for value in {lowest, 0.0, highest}:
+        _, y = place(first, value)
+        drawn.append(f'<line x1="{_MARGIN}" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
+        drawn.append(_text(0, y + 4, f"{value:.1f} {unit}"))
+    for name, line in lines.items():
+        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)
+        drawn.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour[name]}" stroke-width="1.6"/>'
+        )
+    bottom = top + _CURVES + 18
+    drawn += [_text(_MARGIN, bottom, str(first)), _text(_WIDTH - 75, bottom, str(last))]
+    return _picture(title, bottom + 8, drawn)
+
+
+def _picture(title: str, height: int, drawn: Sequence[str]) -> dg.MetadataValue[str]:
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'

@@ -10,9 +10,9 @@ import functools
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import structlog
@@ -27,12 +27,21 @@ P = ParamSpec("P")
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Lines over days: points (day, value) by the line's name, oldest first; ``unit`` is what values are counted in."""
+
+    title: str
+    unit: str
+    lines: Mapping[str, Sequence[tuple[date, float]]]
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts that a step keeps while it works.
 
     ``problems`` are partial failures that did not stop the step, each a sentence that says what to do.
-    ``table`` is a small sample or summary for people; ``details`` holds single figures.
+    ``table`` is a small sample or summary for people, ``plots`` are pictures of it; ``details`` holds single figures.
     """
 
     rows_in: int = 0
@@ -41,6 +50,7 @@ class Tally:
     problems: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     table: list[dict[str, Any]] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
 
     def refuse(self, reason: Reason, count: int = 1) -> None:
         """Count ``count`` rows that were declined for ``reason``."""
@@ -60,9 +70,10 @@ class StepReport:
     problems: tuple[str, ...]
     details: dict[str, Any]
     table: tuple[dict[str, Any], ...]
+    plots: tuple[Plot, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON values, without the table."""
+        """Return the report as plain JSON values, without table and plots."""
         return {
             "step": self.step,
             "started_at": self.started_at.isoformat(),
@@ -118,6 +129,7 @@ def step(
                 problems=tuple(tally.problems),
                 details=tally.details,
                 table=tuple(tally.table),
+                plots=tuple(tally.plots),
             )
             _record_success(system, report)
             return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from agentwhere_dagster.materialize import MOST_TABLE_ROWS, bars, markdown_table, metadata_of, plain
-from agentwhere_flow.report import StepReport
+from agentwhere_flow.report import Plot, StepReport
 
 
 def report(**changes: Any) -> StepReport:
@@ -73,3 +73,8 @@ def test_what_json_knows_stays_as_it_is(value: object) -> None:
 def test_metadata_is_what_dagster_accepts() -> None:
     full = report(refusals={"X": 1}, problems=("p",), details={"d": 1}, table=({"a": 1},))
     assert dg.MaterializeResult(metadata=metadata_of(full)).metadata
+
+
+def test_a_plot_is_shown_under_its_title() -> None:
+    plot = Plot("Equity", "USD", lines={"desk": [(date(2026, 3, day), float(day)) for day in (1, 2)]})
+    assert str(metadata_of(report(plots=(plot,)))["Equity"].value).startswith("![Equity](data:image/")

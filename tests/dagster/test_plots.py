@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import date
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from agentwhere_dagster.assets.performance import regret_plots
-from agentwhere_dagster.plots import stacked_bars
+from agentwhere_dagster.plots import curves, stacked_bars
 
 BAR = "{http://www.w3.org/2000/svg}rect"
 
@@ -67,3 +68,19 @@ def test_regret_is_plotted_by_strategy_and_venue() -> None:
     assert "SPLIT LIGHTER (3)" in texts
     assert "2.00 bps" in texts
     assert regret_plots([]) == {}
+
+
+def test_a_curve_goes_from_the_first_day_to_the_last_and_up_with_its_values() -> None:
+    lines = {"a": [(date(2026, 3, 1), 0.0), (date(2026, 3, 2), 5.0), (date(2026, 3, 5), -5.0)]}
+    (line,) = drawn(curves("Equity", lines, unit="%").value).iter("{http://www.w3.org/2000/svg}polyline")
+    (x1, y1), (x2, y2), (x3, y3) = (
+        tuple(map(float, point.split(","))) for point in line.attrib["points"].split()
+    )
+    assert x3 - x1 == pytest.approx(4 * (x2 - x1), abs=0.3)
+    assert y2 < y1 < y3
+    assert y1 - y2 == pytest.approx(y3 - y1, abs=0.2)
+
+
+@pytest.mark.parametrize("lines", [{}, {"a": []}, {"a": [(date(2026, 3, 1), 1.0)]}])
+def test_little_or_nothing_is_drawn_without_complaint(lines: dict[str, list[tuple[date, float]]]) -> None:
+    assert drawn(curves("Equity", lines, unit="%").value) is not None
