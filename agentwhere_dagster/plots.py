@@ -77,7 +77,9 @@ def curves(
     drawn = [_text(0, 16, title, weight="bold"), *_legend(colour)]
     for value in {lowest, 0.0, highest}:
         _, y = place(first, value)
-        drawn.append(f'<line x1="{_MARGIN}" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
+        drawn.append(
+            f'<line x1="{_MARGIN}" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+        )
         drawn.append(_text(0, y + 4, f"{value:.1f} {unit}"))
     for name, line in lines.items():
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)

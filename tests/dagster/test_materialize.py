@@ -76,5 +76,9 @@ def test_metadata_is_what_dagster_accepts() -> None:
 
 
 def test_a_plot_is_shown_under_its_title() -> None:
-    plot = Plot("Equity", "USD", lines={"desk": [(date(2026, 3, day), float(day)) for day in (1, 2)]})
-    assert str(metadata_of(report(plots=(plot,)))["Equity"].value).startswith("![Equity](data:image/")
+    plot = Plot(
+        "Equity", "USD", lines={"desk": [(date(2026, 3, day), float(day)) for day in (1, 2)]}
+    )
+    assert str(metadata_of(report(plots=(plot,)))["Equity"].value).startswith(
+        "![Equity](data:image/"
+    )

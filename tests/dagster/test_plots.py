@@ -72,7 +72,9 @@ def test_regret_is_plotted_by_strategy_and_venue() -> None:
 
 def test_a_curve_goes_from_the_first_day_to_the_last_and_up_with_its_values() -> None:
     lines = {"a": [(date(2026, 3, 1), 0.0), (date(2026, 3, 2), 5.0), (date(2026, 3, 5), -5.0)]}
-    (line,) = drawn(curves("Equity", lines, unit="%").value).iter("{http://www.w3.org/2000/svg}polyline")
+    (line,) = drawn(curves("Equity", lines, unit="%").value).iter(
+        "{http://www.w3.org/2000/svg}polyline"
+    )
     (x1, y1), (x2, y2), (x3, y3) = (
         tuple(map(float, point.split(","))) for point in line.attrib["points"].split()
     )
@@ -82,5 +84,7 @@ def test_a_curve_goes_from_the_first_day_to_the_last_and_up_with_its_values() ->
 
 
 @pytest.mark.parametrize("lines", [{}, {"a": []}, {"a": [(date(2026, 3, 1), 1.0)]}])
-def test_little_or_nothing_is_drawn_without_complaint(lines: dict[str, list[tuple[date, float]]]) -> None:
+def test_little_or_nothing_is_drawn_without_complaint(
+    lines: dict[str, list[tuple[date, float]]],
+) -> None:
     assert drawn(curves("Equity", lines, unit="%").value) is not None
