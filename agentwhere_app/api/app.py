@@ -86,7 +86,8 @@ def create_app(system: System) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        # Described below: made once, beside the event loop.
+        openapi_url=None,
     )
     problems.install(app)
     for module in (
@@ -102,8 +103,8 @@ def create_app(system: System) -> FastAPI:
         pages,
     ):
         app.include_router(module.router)
-    app.mount("/", Pages())
     describe(app)
+    app.mount("/", Pages())
     _wrap(app, system, limits, meter, is_loopback=is_loopback)
     return app
 

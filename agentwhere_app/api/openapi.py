@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
+from agentwhere_app.api.caching import Answer, Shelf, render
 from agentwhere_app.api.problems import Problem, documented
 
 _ANY = (421, 429, 503)
@@ -16,18 +18,25 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def describe(app: FastAPI) -> None:
-    """Let ``/openapi.json`` document every status that an operation may answer with."""
+    """Serve ``/openapi.json``, with every status that an operation may answer with.
 
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(
-                title=app.title, version=app.version, summary=app.summary, routes=app.routes
-            )
-            _complete(schema)
-            app.openapi_schema = schema
-        return app.openapi_schema
+    To describe some forty operations takes a second of work: it is done once, in a thread, while others are served.
+    """
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    def make() -> Answer:
+        schema = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        _complete(schema)
+        return render(schema, headers={"Cache-Control": "no-cache"})
+
+    shelf = Shelf(make, fresh_s=inf, keep_s=None)
+
+    async def openapi() -> Response:
+        """Return the description of the API."""
+        return await shelf.response()
+
+    app.add_api_route("/openapi.json", openapi, include_in_schema=False)
 
 
 def _complete(schema: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ def asking(headers: dict[str, str]) -> Iterator[requests.Session]:
 
 def ask_everything(api: Served, headers: dict[str, str], *, without: Sequence[Any] = ()) -> None:
     """Ask every operation what its description allows, and what it forbids; check every answer."""
-    schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json", timeout=PATIENCE_S)
     # Some rules cannot be said in a schema: an agent needs a source, a policy's rules make sense together.
     schema.config.checks.positive_data_acceptance.expected_statuses.append("422")
     operations = [found.ok() for found in schema.exclude(path=STREAMS).get_all_operations()]
