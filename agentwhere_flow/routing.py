@@ -19,23 +19,36 @@ from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.trade import (
     Deployment,
     FundsAt,
+    PolicyDecision,
     RoutingConfig,
     RoutingDecision,
     VenueAccount,
 )
+from agentwhere_core.how.book import Book, Engagement
+from agentwhere_core.how.policy import barred_venues, limits_venues
 from agentwhere_core.venues.symbols import canonical
 from agentwhere_core.where.router import route
-from agentwhere_core.where.scene import DEFAULT_HOLDING_H, RouteRequest, Scene, Site, Standing
+from agentwhere_core.where.scene import (
+    DEFAULT_HOLDING_H,
+    Obstacle,
+    RouteRequest,
+    Scene,
+    Site,
+    Standing,
+)
 from agentwhere_flow.depth import Depth, read_depth
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
 from agentwhere_store import decisions, open_orders, operations, positions
 from agentwhere_store import markets as market_store
+from agentwhere_store import policy as policy_store
 from agentwhere_store import routing as store
 from agentwhere_store.decisions import RoutedSignal
 from agentwhere_store.routing import KillSwitches, RoutingWork
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
 
@@ -72,12 +85,17 @@ class _World:
         return id_, self.scenes[id_]
 
     def standings(
-        self, funds: Mapping[Venue, FundsAt], *, agent_id: UUID, deployment_id: UUID
+        self,
+        funds: Mapping[Venue, FundsAt],
+        barred: Mapping[Venue, Obstacle],
+        *,
+        agent_id: UUID,
+        deployment_id: UUID,
     ) -> dict[Venue, Standing]:
-        """Return what a deployment can do at each venue."""
-        if agent_id in self.switches.agents or deployment_id in self.switches.deployments:
-            return {venue: Standing(funds.get(venue), is_stopped=True) for venue in _ROUTABLE}
-        return {venue: Standing(at) for venue, at in funds.items()}
+        """Return what a deployment can do at each venue; of venues at which nothing is to be said, nothing."""
+        is_stopped = agent_id in self.switches.agents or deployment_id in self.switches.deployments
+        told = _ROUTABLE if is_stopped else [v for v in _ROUTABLE if v in funds or v in barred]
+        return {v: Standing(funds.get(v), is_stopped, barred.get(v)) for v in told}
 
     def _site(self, venue: Venue, token: str) -> Site:
         market = self.markets.get((venue, token))
@@ -101,6 +119,7 @@ def route_signals(system: System, now: datetime) -> Tally:
     with system.engine.begin() as conn:
         work = store.unrouted(conn, now)
         by_id = {item.id: item for item in agent_store.deployments(conn)}
+        books = _read_books(conn, {item.decision.deployment_id for item in work}, by_id, now)
     tally.rows_in = len(work)
     world = _read_world(system, {item.signal.token for item in work}, now)
     tally.details["books"] = len(world.depth.books)
@@ -116,8 +135,8 @@ def route_signals(system: System, now: datetime) -> Tally:
     began = time.perf_counter()
     routed = []
     for item in ready:
-        routed.append(_decide(item, by_id[item.decision.deployment_id], world, funds))
-        _reserve(funds, routed[-1])
+        routed.append(_decide(item, by_id[item.decision.deployment_id], world, funds, books))
+        _reserve(funds, books, routed[-1], item.decision)
     tally.details["decision_seconds"] = round(time.perf_counter() - began, 6)
     with system.engine.begin() as conn:
         tally.rows_out = decisions.save_decisions(conn, world.scenes, routed, now)
@@ -186,7 +205,20 @@ def route_elsewhere(
         else config.routing_strategy,
     )
     again = replace(world, configs={signal.agent_id: narrowed}, scenes={}, scene_ids={})
-    return _decide(work, deployment, again, funds).decision
+    with system.engine.begin() as conn:
+        books = _read_books(conn, {deployment.id}, {deployment.id: deployment}, now)
+    return _decide(work, deployment, again, funds, books).decision
+
+
+def _read_books(
+    conn: Connection,
+    deployment_ids: Collection[UUID],
+    by_id: Mapping[UUID, Deployment],
+    now: datetime,
+) -> dict[UUID, Book]:
+    """Return what those deployments hold whose policy has a say in the venue."""
+    choosy = {id_ for id_ in deployment_ids if limits_venues(by_id[id_].policy)}
+    return policy_store.books(conn, choosy, now, traded_since=now) if choosy else {}
 
 
 def _symbol(text: str, listed: frozenset[str]) -> str:
@@ -271,8 +303,22 @@ def _read_funds(
     return funds, unread
 
 
-def _reserve(funds: dict[UUID, dict[Venue, FundsAt]], routed: RoutedSignal) -> None:
-    """Take what a decision will use out of the accounts, so that the next one of this pass does not count on it."""
+def _reserve(
+    funds: dict[UUID, dict[Venue, FundsAt]],
+    books: dict[UUID, Book],
+    routed: RoutedSignal,
+    granted: PolicyDecision,
+) -> None:
+    """Take what a decision will use out of accounts and books: the next one of this pass must not count on it."""
+    book = books.get(routed.deployment_id)
+    if book is not None:
+        exposure = granted.fund_percentage * granted.leverage
+        book = book.without(routed.signal.token)
+        for leg in routed.decision.legs:
+            book = book.with_engagement(
+                Engagement(routed.signal.token, leg.venue, exposure * leg.share)
+            )
+        books[routed.deployment_id] = book
     at = funds.get(routed.deployment_id, {})
     for leg in routed.decision.legs:
         before = at.get(leg.venue)
@@ -289,8 +335,19 @@ def _decide(
     deployment: Deployment,
     world: _World,
     funds: Mapping[UUID, Mapping[Venue, FundsAt]],
+    books: Mapping[UUID, Book],
 ) -> RoutedSignal:
-    signal = work.signal
+    signal, granted = work.signal, work.decision
+    book = books.get(deployment.id)
+    barred = (
+        {}
+        if book is None
+        else barred_venues(
+            deployment.policy,
+            book.without(signal.token),
+            granted.fund_percentage * granted.leverage,
+        )
+    )
     margin_usd = deployment.capital_usd * work.decision.fund_percentage / 100
     scene_id, scene = world.scene(signal.token, signal.agent_id)
     began = time.perf_counter()
@@ -306,7 +363,10 @@ def _decide(
         ),
         scene,
         world.standings(
-            funds.get(deployment.id, {}), agent_id=signal.agent_id, deployment_id=deployment.id
+            funds.get(deployment.id, {}),
+            barred,
+            agent_id=signal.agent_id,
+            deployment_id=deployment.id,
         ),
     )
     elapsed_ms = Decimal(f"{(time.perf_counter() - began) * 1000:.4f}")

@@ -42,7 +42,7 @@ class Place:
 class Wanted:
     """Which agents, in which order; agents without the figure come last either way."""
 
-    sort: str = "sharpe_si"
+    sort: str = "sharpe_low_si"
     is_descending: bool = True
     venue: Venue | None = None
     status: AgentStatus | None = None

@@ -64,6 +64,16 @@ def explain(
     return _decided(signal, deployment, draft), tuple(notes)
 
 
+def limits_venues(policy: Policy) -> bool:
+    """Whether the policy may bar a venue; see `barred_venues`."""
+    return (
+        policy.allowed_venues is not None
+        or bool(policy.blocked_venues)
+        or policy.max_venue_exposure_pct is not None
+        or policy.daily_loss_limit_pct is not None
+    )
+
+
 def barred_venues(
     policy: Policy, book: Book, exposure_pct: Decimal
 ) -> dict[Venue, tuple[Reason, str]]:

@@ -43,6 +43,9 @@ def check_availability(
     obstacle = scene.obstacle(venue)
     if standing is not None and standing.is_stopped and not _is_off(obstacle):
         obstacle = Reason.KILL_SWITCH, f"a kill switch stops entries at {name}"
+    if obstacle is None and standing is not None and standing.barred is not None:
+        reason, why = standing.barred
+        obstacle = reason, f"{name} is left out: {why}"
     if obstacle is not None:
         return VenueAvailability(venue, False, *obstacle)
     market = scene.market(venue)

@@ -13,6 +13,7 @@ from typing import Any
 from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.market import Book, Market, OracleImpact
+from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import FundsAt, RoutingConfig
 from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
 
@@ -111,6 +112,8 @@ def _tell_standing(standing: Standing, token: str) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if standing.is_stopped:
         told["is_stopped"] = True
+    if standing.barred is not None:
+        told["barred"] = list(standing.barred)
     if funds is not None:
         told["equity_usd"] = str(funds.equity_usd)
         told["free_margin_usd"] = str(funds.free_margin_usd)
@@ -122,9 +125,12 @@ def _tell_standing(standing: Standing, token: str) -> dict[str, Any]:
 
 
 def _standing(told: Mapping[str, Any], token: str) -> Standing:
-    is_stopped = told.get("is_stopped", False)
+    is_stopped, barred = told.get("is_stopped", False), None
+    if "barred" in told:
+        reason, why = told["barred"]
+        barred = Reason(reason), why
     if "equity_usd" not in told:
-        return Standing(None, is_stopped)
+        return Standing(None, is_stopped, barred)
     return Standing(
         FundsAt(
             equity_usd=Decimal(told["equity_usd"]),
@@ -133,6 +139,7 @@ def _standing(told: Mapping[str, Any], token: str) -> Standing:
             pending_tokens=frozenset({token} if told.get("has_pending_order") else ()),
         ),
         is_stopped,
+        barred,
     )
 
 

@@ -99,10 +99,14 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a deployment can do at one venue: its account's funds (None without account), and whether it is stopped."""
+    """What a deployment can do at one venue: its account's funds (None without account), and what stands against it.
+
+    ``is_stopped`` is a kill switch of the agent or the deployment; ``barred`` is what the subscriber's policy says.
+    """
 
     funds: FundsAt | None = None
     is_stopped: bool = False
+    barred: Obstacle | None = None
 
 
 class Scene:

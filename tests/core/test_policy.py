@@ -281,6 +281,21 @@ def test_exposure_leaves_only_the_room_that_is_free() -> None:
     assert decision.reasons == (Reason.TOTAL_EXPOSURE_CAPPED,)
 
 
+def test_the_worked_example_of_the_page_on_agents() -> None:
+    decision = decided(
+        book=Book((Engagement("ETH", Venue.LIGHTER, Decimal(30)),)),
+        style_multiplier=Decimal("1.5"),
+        max_leverage=Decimal(2),
+        max_total_exposure_pct=Decimal(50),
+    )
+    assert (decision.fund_percentage, decision.leverage) == (10, 2)
+    assert decision.reasons == (
+        Reason.STYLE_APPLIED,
+        Reason.LEVERAGE_CAPPED,
+        Reason.TOTAL_EXPOSURE_CAPPED,
+    )
+
+
 def test_where_no_room_is_free_the_signal_is_refused() -> None:
     book = Book((Engagement("BTC", Venue.LIGHTER, Decimal(50)),))
     decision = decided(book=book, max_token_exposure_pct=Decimal(50))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from agentwhere_core.domain.enums import RoutingStrategy, Venue
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.trade import RoutingConfig
-from agentwhere_core.where.router import replay
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.failover import REASONS
 from agentwhere_flow.positions import monitor_positions
+from agentwhere_flow.replays import replay_decision
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store import failover as failover_store
@@ -49,10 +50,12 @@ def entries(system: System) -> list[tuple[Any, ...]]:
     return rows(system, query)
 
 
-def decision(system: System) -> tuple[str, str | None, list[dict[str, Any]], dict[str, Any]]:
-    query = "SELECT selected_venue, failover_venue, attempts, inputs FROM agentwhere.venue_routing_history"
-    [(selected, failover, attempts, inputs)] = rows(system, query)
-    return selected, failover, attempts, inputs
+def decision(system: System) -> tuple[str, str | None, list[dict[str, Any]], UUID]:
+    query = (
+        "SELECT selected_venue, failover_venue, attempts, id FROM agentwhere.venue_routing_history"
+    )
+    [(selected, failover, attempts, id_)] = rows(system, query)
+    return selected, failover, attempts, id_
 
 
 def at_venues(sim: Simulator) -> int:
@@ -88,10 +91,10 @@ def test_the_decision_keeps_its_choice_and_is_extended_by_the_attempt(
     place_signal(two_venues, "BTC", deployment="bold")
     execute_orders(two_venues, utc_now())
 
-    selected, failover, attempts, inputs = decision(two_venues)
+    selected, failover, attempts, id_ = decision(two_venues)
 
     assert (selected, failover) == ("HYPERLIQUID", "LIGHTER")
-    assert replay(inputs).selected_venue == selected
+    assert replay_decision(two_venues, id_).is_equal
     [attempt] = attempts
     assert (attempt["venue"], attempt["next_venue"]) == ("HYPERLIQUID", "LIGHTER")
     assert attempt["reason"] == "VENUE_REJECTED"

@@ -14,6 +14,7 @@ from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.policy import apply_policies, explain_policy
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.registry import set_policy
+from agentwhere_flow.routing import route_signals
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from tests.flow.scenes import place_signal, propose
@@ -107,3 +108,22 @@ def close_the_day(system: System, now: datetime) -> None:
     with system.engine.begin() as conn:
         snapshot_equity(conn, now)
         conn.execute(text("SELECT 1"))
+
+
+def test_a_multi_signal_is_kept_away_from_venues_that_the_policy_bars(desk: System) -> None:
+    rule(desk, blocked_venues=["HYPERLIQUID"], max_venue_exposure_pct=25)
+    propose(desk, "BTC", fund_percentage="8")
+    propose(desk, "ETH", fund_percentage="7")
+    apply_policies(desk, utc_now())
+    route_signals(desk, utc_now())
+    routed = rows(
+        desk,
+        "SELECT h.token_symbol, h.selected_venue, h.venue_availability->0->>'reason' "
+        "FROM agentwhere.venue_routing_history h JOIN agentwhere.deployments d ON d.id = h.deployment_id "
+        "WHERE d.name = 'bold' ORDER BY 1",
+    )
+    venues = {token: venue for token, venue, _ in routed}
+    assert {reason for _, _, reason in routed} == {"VENUE_BLOCKED"}
+    assert set(venues.values()) == {"OSTIUM", "LIGHTER"}, (
+        "16 % and 14 % do not fit into 25 % of one venue"
+    )

@@ -49,7 +49,7 @@ def list_agents(
     *,
     request: Request,
     api: ApiDep,
-    sort: Sort = "sharpe_si",
+    sort: Sort = "sharpe_low_si",
     order: Annotated[Order, Query(description="Which end comes first.")] = Order.DESC,
     venue: Annotated[Venue | None, Query(description="Agents of this venue only.")] = None,
     status: Annotated[AgentStatus | None, Query(description="Of this status only.")] = None,
