@@ -131,6 +131,8 @@ def run(  # noqa: PLR0917 - a trader, its market, its time and its money
     for number, at in enumerate(_grid(start, end, step)):
         bars = {token: bars[at] for token, bars in by_open.items() if at in bars}
         prices |= {token: bar.open for token, bar in bars.items()}
+        # A gap may have ruined the account before it could act.
+        _liquidate(book, prices)
         if number % every == 0 and bars and book.cash > 0:
             open_markets = [h for h in histories if h.token in bars]
             shown = _snapshot(book, open_markets, prices, at, invocations, start)
@@ -299,7 +301,8 @@ def _live_through(book: _Book, history: History, bar: Candle, step: timedelta) -
 
 
 def _liquidate(book: _Book, prices: Mapping[str, Decimal]) -> None:
-    """Take everything from an account whose equity no longer covers its maintenance margin."""
-    if book.positions and book.equity(prices) <= book.margin * MAINTENANCE:
+    """Take everything from an account whose equity no longer covers its maintenance margin; nobody owes the venue."""
+    equity = book.equity(prices)
+    if equity < 0 or (book.positions and equity <= book.margin * MAINTENANCE):
         book.positions.clear()
         book.cash = _ZERO

@@ -231,7 +231,9 @@ def test_a_policy_is_set_rule_by_rule_and_shown(cli: Cli, tmp_path: Path) -> Non
     assert changed["version"] == 2
     cli.json("policy", "set", "Macro/mine", "cooldown_h=12", "max_leverage=")
     shown = cli.json("policy", "show", "mine")
-    rules = {name: value for name, value in shown["policy"].items() if value not in (None, [])}
+    rules = {
+        name: value for name, value in shown["policy"].items() if value not in (None, [], False)
+    }
     assert rules == {
         "blocked_tokens": ["DOGE", "SHIB"],
         "cooldown_h": "12",

@@ -16,6 +16,7 @@ from agentwhere_core.domain.enums import (
     ExitReason,
     OrderSide,
     PositionStatus,
+    ProtectionState,
     Side,
     Venue,
 )
@@ -147,6 +148,7 @@ def trade(
         closed_at=state.closed_at,
         exit_price=state.exit_price,
         exit_reason=ExitReason.MANUAL if leave else None,
+        protection=ProtectionState.WAIVED,
     )
     position_store.save_position(conn, position, now)
     fill_store.assign_fills(conn, account.id, [f.fill_id for f in fills], position.id)
