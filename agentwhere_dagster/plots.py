@@ -68,7 +68,7 @@ def curves(
     lowest, highest = min(0.0, *(y for _, y in points)), max(0.0, *(y for _, y in points))
     across = (_WIDTH - _MARGIN) / max((last - first).days, 1)
     up = _CURVES / ((highest - lowest) or 1.0)
-    top = 48
+    top = 34
     colour = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(lines)}
 
     def place(day: date, value: float) -> tuple[float, float]:
@@ -88,7 +88,11 @@ def curves(
         )
     bottom = top + _CURVES + 18
     drawn += [_text(_MARGIN, bottom, str(first)), _text(_WIDTH - 75, bottom, str(last))]
-    return _picture(title, bottom + 8, drawn)
+    for number, (name, shade) in enumerate(colour.items(), start=1):
+        y = bottom + number * 18
+        drawn.append(f'<rect x="{_MARGIN}" y="{y - 9}" width="10" height="10" fill="{shade}"/>')
+        drawn.append(_text(_MARGIN + 16, y, name))
+    return _picture(title, bottom + 18 * len(colour) + 8, drawn)
 
 
 def _picture(title: str, height: int, drawn: Sequence[str]) -> dg.MetadataValue[str]:
