@@ -6,15 +6,19 @@ Both tools come from npm: ``npm install --prefix DIR @foundry-rs/anvil solc``, a
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -40,12 +44,13 @@ class Evm:
     """A running chain, with Ostium's double and a dollar on it."""
 
     url: str
+    http: httpx.Client
     dollar: str = ""
     ostium: str = ""
 
     def ask(self, method: str, *params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = httpx.post(self.url, json=body, trust_env=False, timeout=10).json()
+        answer = self.http.post(self.url, json=body).json()
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
@@ -63,7 +68,9 @@ class Evm:
         } | ({"to": to} if to else {})
         signed = account.sign_transaction(transaction)
         tx_hash = self.ask("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex())
-        receipt = self.ask("eth_getTransactionReceipt", tx_hash)
+        # Its block is made a moment after the answer.
+        while (receipt := self.ask("eth_getTransactionReceipt", tx_hash)) is None:
+            time.sleep(0.001)
         if receipt["status"] != "0x1":
             raise RuntimeError(f"{data[:10]} was reverted")
         created = receipt["contractAddress"]
@@ -88,11 +95,14 @@ class Evm:
 @contextmanager
 def running() -> Iterator[Evm]:
     """Start a chain of our own and deploy on it."""
+    closing, reader = ExitStack(), None
     process = subprocess.Popen(
         ["anvil", "--port", "0", "--chain-id", "31337", "--accounts", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # What npm puts on PATH starts the program as a child of its own, which would outlive it.
+        start_new_session=True,
     )
     try:
         output = process.stdout
@@ -102,7 +112,12 @@ def running() -> Iterator[Evm]:
             if not line:
                 raise RuntimeError("anvil ended before it listened")
             found = re.search(r"Listening on (\S+)", line)
-        evm = Evm(f"http://{found[1] if found else ''}")
+        # It tells of every request, and stands still once nobody reads that.
+        reader = Thread(target=_drain, args=(output,), daemon=True)
+        reader.start()
+        # A client of its own costs each request a hundred times what the request does.
+        http = closing.enter_context(httpx.Client(trust_env=False, timeout=10))
+        evm = Evm(f"http://{found[1] if found else ''}", http)
         evm.ask("anvil_setBalance", DEPLOYER.address, hex(10**20))
         evm.dollar = evm.transact(None, compiled()["Dollar"]["bytecode"])["contractAddress"]
         argument = evm.dollar[2:].rjust(64, "0")
@@ -110,10 +125,18 @@ def running() -> Iterator[Evm]:
         evm.ostium = evm.transact(None, double)["contractAddress"]
         yield evm
     finally:
-        process.kill()
+        closing.close()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
+        if reader is not None:
+            reader.join()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _drain(output: IO[str] | None) -> None:
+    for _ in output or ():
+        pass
 
 
 @cache
@@ -147,6 +170,7 @@ def compiled() -> dict[str, dict[str, Any]]:
     }
 
 
+@cache
 def interface(contract: str) -> Any:
     from web3 import Web3
     from web3.providers.base import BaseProvider
