@@ -49,7 +49,7 @@ ONLY_AT = {
     "it gets into no block": Venue.OSTIUM,
 }
 MOST_BOUNDARIES = 40
-STRIDE = 1 if os.environ.get("MATRIX") == "whole" else 8
+STRIDE = 1 if os.environ.get("MATRIX") == "whole" else 16
 ROUNDS = 14
 CASES = [
     pytest.param(venue, fault, id=f"{venue}-{fault}")
