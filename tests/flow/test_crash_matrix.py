@@ -147,7 +147,7 @@ def check(play: Play, worker: Worker, sim: Simulator, venue: Venue, *, closes: b
     monitor_positions(worker.system, play.clock.now())
     adapter: Any = worker.system.venues[venue]
     account = play.accounts[venue]
-    books.check(worker.system, sim, adapter, account, outside={"orders": (), "tokens": ()})
+    books.check(worker.system, sim, adapter, account, outside=())
     filled = [one for one in books.opened_at(sim, account) if one.filled > 0]
     assert len(filled) == 1, filled
     sizes = rows(worker.system, "SELECT status, size FROM agentwhere.positions")

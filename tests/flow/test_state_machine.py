@@ -10,12 +10,10 @@ away and a few ticks pass; then our books are compared with the venues' own.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import count
 from typing import Any, ClassVar
 
 import pytest
@@ -30,18 +28,15 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from agentwhere_core.domain.enums import KillScope, OrderPurpose, OrderSide, Side, Venue
+from agentwhere_core.domain.enums import KillScope, Side, Venue
 from agentwhere_core.domain.errors import AgentWhereError
-from agentwhere_core.domain.trade import OrderSpec
-from agentwhere_core.execution.client_ids import client_id
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.kill_switches import engage, release
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_sim.testing import Simulator
-from agentwhere_store import markets as market_store
-from agentwhere_store import orders as order_store
 from tests.conftest import Administration, ServerAddress
 from tests.flow import books
+from tests.flow.by_hand import Hand, SignedByHand
 from tests.flow.scenes import place_signal
 from tests.flow.stage import DEPLOYMENT, PRICES, VENUES, KilledError, Play, Stage, Worker
 
@@ -91,9 +86,6 @@ OWN_KINDS = {
 }
 
 
-numbers = count(1)
-
-
 class Trading(RuleBasedStateMachine):
     """One run."""
 
@@ -104,7 +96,7 @@ class Trading(RuleBasedStateMachine):
         super().__init__()
         self.play: Play
         self.worker: Worker
-        self.outside: dict[Venue, dict[str, set[str]]] = {}
+        self.outside: dict[Venue, set[str]] = {}
 
     @initialize(
         venues=st.sampled_from([*((venue,) for venue in VENUES), VENUES]), has_begun=st.booleans()
@@ -112,7 +104,7 @@ class Trading(RuleBasedStateMachine):
     def begin(self, venues: tuple[Venue, ...], has_begun: bool) -> None:
         self.play = self.stage.open(venues)
         self.worker = self.play.worker()
-        self.outside = {venue: {"orders": set(), "tokens": set()} for venue in venues}
+        self.outside = {venue: set() for venue in venues}
         for venue in venues:
             self._place(TOKENS[0], Side.LONG, venue)
         if has_begun:
@@ -289,88 +281,28 @@ class Trading(RuleBasedStateMachine):
     )
     def reduce_by_hand(self, number: int, token: str, part: str) -> None:
         venue = self._venue(number)
-        self._by_hand(venue, token, Decimal(part), opens=False)
+        self._by_hand(venue, lambda hand: hand.signed_reduction(token, Decimal(part)))
         self._work(self.worker, "monitor")
 
     @rule(number=st.integers(0, 2), token=st.sampled_from(TOKENS))
     def open_by_hand(self, number: int, token: str) -> None:
         venue = self._venue(number)
-        self._by_hand(venue, token, Decimal(1), opens=True)
+        self._by_hand(venue, lambda hand: hand.signed_open(token))
         self._work(self.worker, "execute")
 
-    def _by_hand(self, venue: Venue, token: str, part: Decimal, *, opens: bool) -> None:
-        """Trade with the account's own key, past the ledger; a venue that misbehaves just now is left alone."""
-        system, account = self.worker.system, self.play.accounts[venue]
+    def _by_hand(self, venue: Venue, sign: Callable[[Hand], SignedByHand | None]) -> None:
+        """Trade past the ledger; a venue that misbehaves just now is left alone."""
+        system = self.worker.system
         adapter: Any = system.venues[venue]
-        now = self.play.clock.now()
-        with system.engine.begin() as conn:
-            [market] = [m for m in market_store.markets(conn, tokens={token}) if m.venue is venue]
-        try:
-            held = [p for p in adapter.account_state(account, now).positions if p.token == token]
-            if bool(held) == opens:
-                return
-            side = OrderSide.BUY if opens or held[0].side is Side.SHORT else OrderSide.SELL
-            quote = adapter.quotes([market], now)[token]
-            reference = quote.ask if side is OrderSide.BUY else quote.bid
-            if opens:
-                size, limit = adapter.entry(market, side, Decimal(500), quote, WIDE_BPS)
-                leverage = adapter.sign_leverage(
-                    market, 2, account, self._key(venue), self._nonce(venue), self._deadline(venue)
-                )
-                if leverage is not None:
-                    adapter.send(leverage, [], now)
-            else:
-                limit = adapter.limit_price(market, side, reference, WIDE_BPS)
-                size = held[0].size * part
-                if venue is not Venue.OSTIUM:
-                    size = size.quantize(Decimal(1).scaleb(-market.size_decimals))
-            spec = OrderSpec(
-                client_id=self._own_id(venue),
-                purpose=OrderPurpose.ENTRY if opens else OrderPurpose.EXIT,
-                market_name=market.market_name,
-                market_index=market.market_index,
-                side=side,
-                size=size,
-                limit_price=limit,
-                trigger_price=None,
-                reduce_only=not opens,
-                size_decimals=market.size_decimals,
-                price_decimals=market.price_decimals,
-                leverage=Decimal(2),
-            )
-            payload = adapter.sign_orders(
-                [spec], account, self._key(venue), self._nonce(venue), self._deadline(venue)
-            )
-            self.outside[venue]["tokens"].add(token)
-            if opens:
-                self.outside[venue]["orders"].add(books.key_of(venue, spec.client_id, payload))
-            adapter.send(payload, [spec.client_id], now)
-        except AgentWhereError:
-            return
+        hand = Hand(system, self.play.accounts[venue], adapter)
+        with suppress(AgentWhereError):
+            signed = sign(hand)
+            if signed is not None:
+                self.outside[venue].add(signed.key)
+                hand.send(signed)
 
     def _venue(self, number: int) -> Venue:
         return self.play.venues[number % len(self.play.venues)]
-
-    def _key(self, venue: Venue) -> str:
-        account = self.play.accounts[venue]
-        return str(self.worker.system.secrets.get(account.key_name).get_secret_value())
-
-    def _nonce(self, venue: Venue) -> int:
-        account, now = self.play.accounts[venue], self.play.clock.now()
-        adapter: Any = self.worker.system.venues[venue]
-        expected = adapter.next_nonce(account)
-        with self.worker.system.engine.begin() as conn:
-            return order_store.next_nonce(
-                conn, venue, account.signer_address, now, expected=expected
-            )
-
-    def _deadline(self, venue: Venue) -> datetime:
-        adapter: Any = self.worker.system.venues[venue]
-        return adapter.deadline(self.play.clock.now(), timedelta(seconds=15))
-
-    @staticmethod
-    def _own_id(venue: Venue) -> str:
-        return client_id(venue, f"by hand {next(numbers)}", 1)
 
     def come_to_rest(self) -> None:
         """Take everything away that disturbs, and let ticks pass until no order is in doubt."""

@@ -99,3 +99,24 @@ def bench(sim: Simulator) -> Iterator[Bench]:
 
 class TestLighter(Conformance):
     """All promises, at Lighter."""
+
+    def test_leverage_that_stands_is_not_set_again(self, bench: Bench) -> None:
+        """The venue takes few such transactions a minute; one that is lost is sent again."""
+
+        def sign(leverage: int) -> bytes | None:
+            return bench.venue.sign_leverage(
+                bench.market,
+                leverage,
+                bench.account,
+                bench.key,
+                bench.next_nonce(),
+                bench.deadline(),
+            )
+
+        bench.set_leverage(7)
+        assert sign(7) is None
+        assert sign(5) is not None
+        bench.sim.fault("lighter", "sequencer_drop", match="InitialMarginFraction")
+        bench.set_leverage(5)
+        assert sign(5) is not None
+        assert sign(7) is None

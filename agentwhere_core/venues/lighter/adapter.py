@@ -51,6 +51,7 @@ _LONGEST_WAIT_S = 1.0
 _SECOND_LOOK_S = 0.3
 _USUAL_DELAY_S = 0.4
 _TX_FAILED = 0
+_TX_EXECUTED = 2
 
 
 class Lighter:
@@ -219,10 +220,20 @@ class Lighter:
         key: str,
         nonce: int,
         deadline: datetime,
-    ) -> bytes:
-        """Return the request body that sets the leverage of a market, with cross margin."""
+    ) -> bytes | None:
+        """Return the request body that sets the leverage of a market, with cross margin; None if it stands.
+
+        The venue takes few such transactions a minute, so its newest one about the market is looked at first.
+        """
         authority = Authority(account, key, nonce, deadline)
-        return transactions.signed_leverage(self._signer, market.market_index, leverage, authority)
+        wish = transactions.signed_leverage(self._signer, market.market_index, leverage, authority)
+        [wanted] = transactions.transactions_in(wish)
+        for tx in self._reader.transactions(self._reader.known(account)):
+            before = transactions.leverage_in(tx.info, market.market_index)
+            if before is not None:
+                stands = before == wanted["InitialMarginFraction"] and tx.status >= _TX_EXECUTED
+                return None if stands else wish
+        return wish
 
     def send(self, payload: bytes, client_ids: Sequence[str], now: datetime) -> list[OrderReport]:
         """Post signed bytes once, and wait until the sequencer should have executed them.

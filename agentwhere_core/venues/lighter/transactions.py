@@ -147,6 +147,18 @@ def transactions_in(payload: bytes) -> list[Mapping[str, Any]]:
         raise InvariantError("the payload that was stored holds no transaction") from None
 
 
+def leverage_in(info: str, market_index: int) -> int | None:
+    """Return the margin fraction that a transaction sets for a market, None if it is about anything else."""
+    try:
+        told = json.loads(info)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or told.get("MarketIndex") != market_index:
+        return None
+    fraction = told.get("InitialMarginFraction")
+    return fraction if isinstance(fraction, int) else None
+
+
 def is_batch(payload: bytes) -> bool:
     """Tell whether a form holds several transactions."""
     return payload.startswith(b"tx_types=")
