@@ -48,7 +48,7 @@ ONLY_AT = {
     "the keeper is dead": Venue.OSTIUM,
     "it gets into no block": Venue.OSTIUM,
 }
-MOST_BOUNDARIES = 40
+MOST_BOUNDARIES = 200
 STRIDE = 1 if os.environ.get("MATRIX") == "whole" else 16
 ROUNDS = 14
 CASES = [
