@@ -21,14 +21,14 @@ def update_source_scores(system: System, now: datetime) -> Tally:
     with system.engine.begin() as conn:
         sources = {source.id: source for source in store.known_sources(conn)}
         results = store.signal_results(conn)
-    records = track_records(results, sources.keys())
+    records = track_records(results, now, sources.keys())
     known = {id_: record for id_, record in records.items() if id_ in sources}
     with system.engine.begin() as conn:
         store.save_track_records(
             conn, known, {source.id: source.kind for source in sources.values()}, now
         )
     tally.rows_in, tally.rows_out = len(results), len(known)
-    tally.details["closed_signals"] = sum(result.is_closed for result in results)
+    tally.details["closed_signals"] = sum(result.closed_at is not None for result in results)
     heard = sorted(known.values(), key=lambda record: (-record.closed, -record.signals))
     tally.table = [_row(sources[record.source_id].name, record) for record in heard]
     return tally
@@ -44,6 +44,7 @@ def _row(name: str, record: TrackRecord) -> dict[str, object]:
         if record.hit_rate is None
         else f"{_percent(record.hit_rate_low)} to {_percent(record.hit_rate_high)}",
         "PnL USD": f"{record.pnl_usd:.2f}",
+        "still counting": f"{record.faded_hits:.1f} of {record.faded_closed:.1f}",
         "weight": f"{record.weight:.3f}",
     }
 

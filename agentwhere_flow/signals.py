@@ -18,6 +18,7 @@ from uuid import UUID
 from agentwhere_core.domain.idea import Agent, ScoredMention, Signal
 from agentwhere_core.domain.market import MarketContext
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.performance.sources import NEW_SOURCE_WEIGHT
 from agentwhere_core.what.context import context_factor
 from agentwhere_core.what.signals import SignalPlan, SignalRefusal, SizingRules, build_signals
 from agentwhere_flow.context import collect_context, most_telling
@@ -169,7 +170,7 @@ def _scored(
         token=item.token,
         side=item.side,
         confidence=item.confidence,
-        source_weight=weights.get(item.source_id, source_store.DEFAULT_WEIGHT),
+        source_weight=weights.get(item.source_id, NEW_SOURCE_WEIGHT),
         context_factor=context_factor(contexts.get(item.token)),
         published_at=item.published_at,
         horizon=item.horizon,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     Connection,
+    case,
     func,
     literal,
     select,
@@ -63,7 +64,7 @@ def signal_results(conn: Connection) -> list[SignalResult]:
         select(
             positions.c.signal_id,
             func.sum(net).filter(is_closed).label("net"),
-            func.bool_and(is_closed).label("is_closed"),
+            case((func.bool_and(is_closed), func.max(positions.c.closed_at))).label("closed_at"),
         )
         .where(positions.c.signal_id.is_not(None))
         .group_by(positions.c.signal_id)
@@ -74,12 +75,12 @@ def signal_results(conn: Connection) -> list[SignalResult]:
             signals.c.id,
             authors,
             func.coalesce(outcome.c.net, 0),
-            func.coalesce(outcome.c.is_closed, False),
+            outcome.c.closed_at,
         ).outerjoin(outcome, outcome.c.signal_id == signals.c.id)
     ).all()
     return [
-        SignalResult(id_, tuple(sources or ()), pnl, is_closed=closed)
-        for id_, sources, pnl, closed in rows
+        SignalResult(id_, tuple(sources or ()), pnl, closed_at)
+        for id_, sources, pnl, closed_at in rows
     ]
 
 

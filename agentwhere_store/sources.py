@@ -31,10 +31,9 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from agentwhere_core.domain.enums import AgentStatus, SourceKind
 from agentwhere_core.domain.idea import Source
+from agentwhere_core.performance.sources import NEW_SOURCE_WEIGHT
 from agentwhere_store.tables.ideas import agent_sources, agents, posts, research_sources, x_accounts
 from agentwhere_store.tables.operations import source_scores
-
-DEFAULT_WEIGHT = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,7 @@ def due_sources(conn: Connection, now: datetime) -> DueSources:
     for row in conn.execute(_followed_accounts(now)):
         waiting += row.is_waiting
         if not row.is_waiting:
-            account = Source(
-                row.id, SourceKind.X, row.handle, row.user_id, row.since_id, weight=row.weight
-            )
+            account = Source(row.id, SourceKind.X, row.handle, row.user_id, row.since_id)
             found.append((row.last_fetched, account))
     for row in conn.execute(_followed_feeds(now)):
         waiting += row.is_waiting
@@ -77,7 +74,6 @@ def due_sources(conn: Connection, now: datetime) -> DueSources:
                 row.url,
                 etag=row.etag,
                 last_modified=row.last_modified,
-                weight=row.weight,
             )
             found.append((row.last_fetched, feed))
     found.sort(key=lambda item: (item[0] is not None, item[0], item[1].locator))
@@ -120,7 +116,7 @@ def save_readings(conn: Connection, readings: Sequence[Reading], now: datetime) 
 
 
 def source_weights(conn: Connection) -> dict[UUID, Decimal]:
-    """Return the weight of each source that has a track record; others have `DEFAULT_WEIGHT`."""
+    """Return the weight of each source that has a track record; others have `NEW_SOURCE_WEIGHT`."""
     return dict(conn.execute(select(source_scores.c.source_id, source_scores.c.weight)).all())
 
 
@@ -170,7 +166,7 @@ def list_sources(conn: Connection) -> list[dict[str, Any]]:
             score.hit_rate_low,
             score.hit_rate_high,
             score.pnl_usd,
-            func.coalesce(score.weight, DEFAULT_WEIGHT).label("weight"),
+            func.coalesce(score.weight, NEW_SOURCE_WEIGHT).label("weight"),
         )
         .outerjoin(agents_of, agents_of.c.source_id == either.c.id)
         .outerjoin(posts_of, posts_of.c.source_id == either.c.id)
@@ -194,14 +190,8 @@ def _followed(table: Table, link: ColumnElement[Any], now: datetime) -> Select[A
         .join(agents, agents.c.id == agent_sources.c.agent_id)
         .where(agents.c.status == AgentStatus.ACTIVE.value)
     )
-    return (
-        select(
-            table,
-            func.coalesce(source_scores.c.weight, DEFAULT_WEIGHT).label("weight"),
-            func.coalesce(table.c.retry_at > now, False).label("is_waiting"),
-        )
-        .outerjoin(source_scores, source_scores.c.source_id == table.c.id)
-        .where(table.c.id.in_(followed))
+    return select(table, func.coalesce(table.c.retry_at > now, False).label("is_waiting")).where(
+        table.c.id.in_(followed)
     )
 
 

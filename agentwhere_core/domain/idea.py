@@ -43,7 +43,6 @@ class Source:
     cursor: str | None = None
     etag: str | None = None
     last_modified: str | None = None
-    weight: Decimal = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,26 @@ def test_a_signal_counts_when_all_its_positions_are_closed(
     assert (found.signals, found.closed, found.pnl_usd, found.weight) == (2, 0, 0, Decimal("0.5"))
 
 
+def test_an_old_result_weighs_less_and_a_second_run_changes_nothing(
+    system: System, conn: Connection
+) -> None:
+    olga = follow(conn, "olga")
+    agent = open_agent(conn, "a", NOW)
+    desk = deploy(conn, agent, 1_000, NOW)
+    for _ in range(2):
+        close(conn, desk, signal(conn, agent, [olga]), "130")
+    weights = []
+    for days in (0, 90, 180):
+        update_source_scores(system, NOW + timedelta(days=days))
+        first = score(conn, olga)
+        assert (first.closed, first.hits, first.pnl_usd) == (2, 2, 60)
+        update_source_scores(system, NOW + timedelta(days=days))
+        assert score(conn, olga) == first
+        weights.append(first.weight)
+    # Seven of twelve, then six of eleven, then five and a half of ten and a half.
+    assert weights == [Decimal("0.583333"), Decimal("0.545455"), Decimal("0.523810")]
+
+
 def sites(token: str) -> dict[Venue, Site]:
     """Three venues without impact: Hyperliquid, a cheaper Lighter, and Ostium, which is closed."""
     flat = replace(market(token=token), funding_hourly=None, volume_24h_usd=Decimal(10) ** 18)

@@ -65,7 +65,7 @@ def test_only_sources_of_active_agents_are_due(conn: Connection) -> None:
 def test_a_cursor_advances_stays_on_errors_and_never_moves_back(conn: Connection) -> None:
     store.create_agent(conn, agent(), FollowedSources(("olga",)), NOW)
     (source,) = source_store.due_sources(conn, NOW).due
-    assert (source.kind, source.cursor, source.weight) == (SourceKind.X, None, Decimal("0.5"))
+    assert (source.kind, source.cursor) == (SourceKind.X, None)
 
     read = replace(source, external_id="42", cursor="1000")
     source_store.save_readings(conn, [Reading(read)], NOW)

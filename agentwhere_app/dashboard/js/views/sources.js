@@ -12,7 +12,7 @@ export function Sources() {
         <${Table} caption="Sources" columns=${COLUMNS} rows=${data.sources} keyOf=${(source) => source.id} order=${{ label: "PnL", down: true }}
           empty=${html`<${Empty} title="No source yet">An agent brings its sources: <code>agentwhere agents create NAME --x HANDLE --feed URL</code>.<//>`} />
       <//>
-      <p class="quiet foot">A hit is a closed trade that made money. The bar is the 95 % interval of the hit rate: the fewer closed trades, the wider. The weight scales the size of a source's next signals.</p>`}
+      <p class="quiet foot">A hit is a closed trade that made money. The bar is the 95 % interval of the hit rate: the fewer closed trades, the wider. The weight scales the size of a source's next signals; for it, a result counts half after 90 days, while the other figures are of all time.</p>`}
     <//>
   <//>`;
 }
