@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from agentwhere_core.domain.enums import OrderPurpose, PositionStatus
+from agentwhere_core.domain.enums import PositionStatus
+from agentwhere_store.positions import PROTECTION
 from agentwhere_store.tables.ideas import agents, posts, research_sources, signals, x_accounts
 from agentwhere_store.tables.operations import alerts, health_reports, source_scores
 from agentwhere_store.tables.trading import (
@@ -30,8 +30,6 @@ from agentwhere_store.tables.trading import (
 Row = dict[str, Any]
 Filters = Mapping[str, Any]
 """Column name → wanted value; None asks for all."""
-
-_PROTECTIVE = (OrderPurpose.STOP_LOSS.value, OrderPurpose.TAKE_PROFIT.value)
 
 
 def signal_page(conn: Connection, wanted: Filters, before: UUID | None, limit: int) -> list[Row]:
@@ -120,7 +118,7 @@ def order_story(conn: Connection, order_id: UUID) -> Row | None:
 
 
 def position_page(conn: Connection, wanted: Filters, before: UUID | None, limit: int) -> list[Row]:
-    """Return positions with the orders that protect them."""
+    """Return positions with the state of their protection."""
     return _page(conn, _positions(), positions, wanted, before, limit)
 
 
@@ -239,27 +237,16 @@ def _orders() -> Select[Any]:
 
 
 def _positions() -> Select[Any]:
-    """Select positions, each with its newest protective order of either kind, as JSON."""
-    newest = aggregate_order_by(
-        func.jsonb_build_object(
-            "purpose", orders.c.purpose,
-            "state", orders.c.state,
-            "trigger_price", cast(orders.c.trigger_price, Text),
-            "size", cast(orders.c.size, Text),
-        ),
-        orders.c.id.desc(),
-    )  # fmt: skip
-    guards = (
-        select(func.jsonb_agg(newest))
-        .where(orders.c.position_id == positions.c.id, orders.c.purpose.in_(_PROTECTIVE))
-        .scalar_subquery()
-    )
+    """Select positions; how one is protected is told while it is open."""
+    kept = [
+        column for column in positions.c if column.name not in {told.name for told in PROTECTION}
+    ]
     return (
         select(
-            positions,
+            *kept,
+            *PROTECTION,
             agents.c.name.label("agent"),
             deployments.c.name.label("deployment"),
-            guards.label("guards"),
         )
         .join(agents, agents.c.id == positions.c.agent_id)
         .join(deployments, deployments.c.id == positions.c.deployment_id)

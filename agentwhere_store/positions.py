@@ -11,9 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     and_,
+    case,
     select,
     update,
 )
@@ -41,6 +43,22 @@ from agentwhere_store.tables.trading import (
     positions,
     venue_accounts,
 )
+
+
+def _of_open(column: Column[Any]) -> ColumnElement[Any]:
+    return case((positions.c.status == PositionStatus.OPEN.value, column)).label(column.name)
+
+
+PROTECTION = tuple(
+    _of_open(column)
+    for column in (
+        positions.c.protection,
+        positions.c.protect_by,
+        positions.c.resting_stop_price,
+        positions.c.resting_target_price,
+    )
+)
+"""How an open position is protected, by when it must be, and the prices last seen at its venue; null when closed."""
 
 
 @dataclass(frozen=True, slots=True)

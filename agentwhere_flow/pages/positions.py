@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy import func, select
 
-from agentwhere_core.domain.enums import OrderPurpose, OrderState, PositionStatus
+from agentwhere_core.domain.enums import PositionStatus
 from agentwhere_flow.pages.reading import rows
+from agentwhere_store.positions import PROTECTION
 from agentwhere_store.tables.ideas import agents
 from agentwhere_store.tables.trading import deployments, orders, positions
 
@@ -19,32 +20,6 @@ CLOSED_WITHIN = timedelta(days=7)
 MOST_OPEN = 500
 MOST_CLOSED = 100
 MOST_ORDERS = 100
-
-_RESTING = (OrderState.ACKED.value, OrderState.PARTIAL.value)
-
-
-def _rests(purpose: OrderPurpose) -> Any:
-    """Return whether an order of ``purpose`` rests at the venue for the position."""
-    return exists().where(
-        orders.c.purpose == purpose.value,
-        orders.c.state.in_(_RESTING),
-        or_(
-            orders.c.position_id == positions.c.id,
-            and_(
-                orders.c.signal_id == positions.c.signal_id,
-                orders.c.deployment_id == positions.c.deployment_id,
-                orders.c.venue == positions.c.venue,
-            ),
-        ),
-    )
-
-
-_PROTECTION = case(
-    (positions.c.status != PositionStatus.OPEN.value, None),
-    (_rests(OrderPurpose.STOP_LOSS), "AT_VENUE"),
-    (positions.c.stop_loss_price.is_not(None), "MONITORED"),
-    else_="NONE",
-)
 
 POSITIONS = (
     select(
@@ -73,13 +48,12 @@ POSITIONS = (
         positions.c.opened_at,
         positions.c.closed_at,
         positions.c.last_marked,
-        _PROTECTION.label("protection"),
+        *PROTECTION,
     )
     .join(agents, agents.c.id == positions.c.agent_id)
     .join(deployments, deployments.c.id == positions.c.deployment_id)
 )
-"""Positions as every page shows them. ``protection`` of an open one is where its stop loss is kept: AT_VENUE as a
-resting order, MONITORED by our own monitor only, or NONE."""
+"""Positions as every page shows them."""
 
 
 def positions_page(system: System, now: datetime) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Row, Select, case, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from agentwhere_core.domain.enums import PositionStatus, Venue
 from agentwhere_flow.classify import usage_details
 from agentwhere_flow.system import System
 from agentwhere_store.llm_calls import usage_of_day
+from agentwhere_store.positions import PROTECTION
 from agentwhere_store.tables.ideas import agents, posts, signals, venue_markets
 from agentwhere_store.tables.operations import alerts, health_reports, kill_switches, step_runs
 from agentwhere_store.tables.trading import (
@@ -128,10 +129,7 @@ def list_positions(system: System, *, include_closed: bool, limit: int) -> list[
             positions.c.fees_usd,
             positions.c.stop_loss_price,
             positions.c.take_profit_price,
-            _of_open(positions.c.protection),
-            _of_open(positions.c.protect_by),
-            _of_open(positions.c.resting_stop_price),
-            _of_open(positions.c.resting_target_price),
+            *PROTECTION,
             positions.c.exit_reason,
             positions.c.opened_at,
             positions.c.closed_at,
@@ -144,10 +142,6 @@ def list_positions(system: System, *, include_closed: bool, limit: int) -> list[
     if not include_closed:
         query = query.where(positions.c.status == PositionStatus.OPEN.value)
     return _rows(system, query)
-
-
-def _of_open(column: Column[Any]) -> ColumnElement[Any]:
-    return case((positions.c.status == PositionStatus.OPEN.value, column)).label(column.name)
 
 
 def system_status(system: System) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from agentwhere_core.domain.enums import OrderState, PositionStatus
 from agentwhere_core.domain.errors import NoSuchThingError
 from agentwhere_core.how.schema import policy_to_json
 from agentwhere_flow.views.marketplace import Page
@@ -20,15 +19,6 @@ from agentwhere_store.routing_history import HistoryFilter
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
-
-_ALIVE = {
-    OrderState.PLANNED.value,
-    OrderState.SENDING.value,
-    OrderState.ACKED.value,
-    OrderState.PARTIAL.value,
-    OrderState.UNKNOWN.value,
-}
-_RESTING = {OrderState.ACKED.value, OrderState.PARTIAL.value}
 
 
 def list_deployments(system: System, agent_id: UUID | None = None) -> list[dict[str, Any]]:
@@ -84,8 +74,7 @@ def read_order(system: System, order_id: UUID) -> dict[str, Any]:
 
 def list_positions(system: System, wanted: Filters, before: UUID | None, limit: int) -> Page:
     """Return positions with the state of their protection, newest first."""
-    found = _page(system, limit, lambda conn, n: pages.position_page(conn, wanted, before, n))
-    return Page([_protected(row) for row in found.items], found.next)
+    return _page(system, limit, lambda conn, n: pages.position_page(conn, wanted, before, n))
 
 
 def read_position(system: System, position_id: UUID) -> dict[str, Any]:
@@ -96,7 +85,7 @@ def read_position(system: System, position_id: UUID) -> dict[str, Any]:
     NoSuchThingError
         If there is none of this id.
     """
-    return _protected(_story(system, position_id, pages.position_story, "position"))
+    return _story(system, position_id, pages.position_story, "position")
 
 
 def list_decisions(system: System, wanted: HistoryFilter, limit: int) -> Page:
@@ -135,30 +124,6 @@ def _deployments(
         }
         for row in rows
     ]
-
-
-def _protected(row: dict[str, Any]) -> dict[str, Any]:
-    """Say of each protective price whether an order at the venue stands behind it.
-
-    ``AT_VENUE``: it rests there. ``ON_ITS_WAY``: it was sent, or its outcome is unknown. ``BY_US``: no order, so that
-    the position monitor watches the price. ``NONE``: the position has no such price.
-    """
-    guards = row.pop("guards") or []
-    is_open = row["status"] == PositionStatus.OPEN.value
-    told = {}
-    for name, price in (
-        ("stop_loss", row["stop_loss_price"]),
-        ("take_profit", row["take_profit_price"]),
-    ):
-        states = [g["state"] for g in guards if g["purpose"] == name.upper() and is_open]
-        alive = next((state for state in states if state in _ALIVE), None)
-        if price is None and alive is None:
-            told[name] = "NONE"
-        elif alive is None:
-            told[name] = "BY_US"
-        else:
-            told[name] = "AT_VENUE" if alive in _RESTING else "ON_ITS_WAY"
-    return {**row, "protection": told}
 
 
 def _page(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
+
+from pydantic import Field
 
 from agentwhere_app.api.models.base import Told
 from agentwhere_core.domain.enums import (
@@ -17,6 +18,7 @@ from agentwhere_core.domain.enums import (
     OrderState,
     PolicyOutcome,
     PositionStatus,
+    ProtectionState,
     RoutingStrategy,
     Side,
     SourceKind,
@@ -188,26 +190,6 @@ class OrderStory(Order):
     events: list[OrderMove]
 
 
-class Guard(StrEnum):
-    """What stands behind a protective price."""
-
-    AT_VENUE = "AT_VENUE"
-    ON_ITS_WAY = "ON_ITS_WAY"
-    BY_US = "BY_US"
-    NONE = "NONE"
-
-
-class Protection(Told):
-    """What stands behind the protective prices of a position.
-
-    ``AT_VENUE``: an order rests there. ``ON_ITS_WAY``: one was sent, or its outcome is unknown. ``BY_US``: none, so
-    that the position monitor watches the price. ``NONE``: the position has no such price.
-    """
-
-    stop_loss: Guard
-    take_profit: Guard
-
-
 class Position(Told):
     """A position, folded from fills."""
 
@@ -245,7 +227,27 @@ class Position(Told):
     closed_at: datetime | None
     last_marked: datetime | None
     updated_at: datetime
-    protection: Protection
+    protection: Annotated[
+        ProtectionState | None,
+        Field(
+            description="PROTECTED: its stop loss rests at the venue. PENDING: not seen there yet. MISSING: not there. "
+            "CLOSING: it is being closed. WAIVED: it has none, as its policy allows. OUTSIDE: opened by somebody else. "
+            "Null of a closed position."
+        ),
+    ]
+    protect_by: Annotated[
+        datetime | None,
+        Field(
+            description="While PENDING or MISSING: it is closed unless its stop loss rests by then."
+        ),
+    ]
+    resting_stop_price: Annotated[
+        Decimal | None,
+        Field(description="Trigger of the stop loss that was last seen at the venue."),
+    ]
+    resting_target_price: Annotated[
+        Decimal | None, Field(description="Trigger of the take profit that was last seen there.")
+    ]
 
 
 class PositionEvent(Told):

@@ -112,9 +112,9 @@ export function Stat({ label, value, detail, mood }) {
 }
 
 const MOODS = {
-  healthy: "good", active: "good", open: "good", filled: "good", acked: "calm", at_venue: "good", executed: "good",
-  degraded: "warn", warning: "warn", paused: "warn", partial: "warn", monitored: "calm", unknown: "bad", refused: "warn",
-  critical: "bad", rejected: "bad", none: "bad", failed: "bad",
+  healthy: "good", active: "good", open: "good", filled: "good", acked: "calm", protected: "good", executed: "good",
+  degraded: "warn", warning: "warn", paused: "warn", partial: "warn", pending: "warn", closing: "warn", unknown: "bad", refused: "warn",
+  critical: "bad", rejected: "bad", missing: "bad", failed: "bad",
 };
 
 /** A state in a word, with a mark whose shape tells it too. */

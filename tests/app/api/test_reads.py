@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from agentwhere_app.api.caching import as_json
 from agentwhere_core.domain.enums import Venue
 from agentwhere_flow.metrics import update_metrics
 from agentwhere_flow.system import System
+from agentwhere_flow.views import list_positions
 from tests.app.api.served import Served, serving
 from tests.flow.money import deploy, open_agent, trade
 from tests.flow.world import rows, utc_now
@@ -120,7 +124,38 @@ def test_everything_that_happened_can_be_followed_from_the_signal(busy: Served) 
     assert [move["to_state"] for move in moves][-1] == "FILLED"
     position = busy.get(f"/api/positions/{entry['position_id']}")
     assert position["signal_id"] == bitcoin["id"]
-    assert position["protection"] == {"stop_loss": "AT_VENUE", "take_profit": "AT_VENUE"}
+    assert (position["protection"], position["protect_by"]) == ("PROTECTED", None)
+    assert Decimal(position["resting_stop_price"]) == Decimal(position["stop_loss_price"])
+    assert Decimal(position["resting_target_price"]) == Decimal(position["take_profit_price"])
+
+
+def test_protection_is_told_alike_by_the_api_the_page_and_the_command_line(busy: Served) -> None:
+    told = ("protection", "protect_by", "resting_stop_price", "resting_target_price")
+    system = busy.system
+    with system.engine.begin() as conn:
+        conn.execute(
+            text(
+                "UPDATE agentwhere.positions SET protection = 'MISSING', protect_by = now(), resting_stop_price = NULL"
+                " WHERE token_symbol = 'BTC'"
+            )
+        )
+    [api] = busy.get("/api/positions", status="OPEN", token="BTC")["items"]
+    [page] = [p for p in busy.get("/api/pages/positions")["open"] if p["token"] == "BTC"]
+    [line] = [
+        p for p in list_positions(system, include_closed=False, limit=10) if p["token"] == "BTC"
+    ]
+    assert api["protection"] == "MISSING"
+    assert [api[name] for name in told] == [page[name] for name in told]
+    assert [json.loads(as_json(line[name])) for name in told] == [api[name] for name in told]
+    with system.engine.begin() as conn:
+        conn.execute(
+            text(
+                "UPDATE agentwhere.positions SET status = 'CLOSED', closed_at = now(), size = 0"
+                " WHERE token_symbol = 'BTC'"
+            )
+        )
+    [closed] = busy.get("/api/positions", status="CLOSED")["items"]
+    assert {closed[name] for name in told} == {None}
 
 
 def test_lists_are_filtered_and_paged(busy: Served) -> None:

@@ -33,12 +33,12 @@ function Totals({ data }) {
   const notional = data.open.reduce((sum, item) => sum + Number(item.size) * Number(item.current_price ?? item.entry_price), 0);
   const unrealized = data.open.reduce((sum, item) => sum + Number(item.unrealized_pnl_usd), 0);
   const closed = data.closed.reduce((sum, item) => sum + pnl(item), 0);
-  const bare = data.open.filter((item) => item.protection === "NONE").length;
+  const bare = data.open.filter((item) => item.protect_by).length;
   return html`<dl class="stats">
     <${Stat} label="Open" value=${count(data.openTotal)} detail="${usd(notional, { digits: 0 })} notional" />
     <${Stat} label="Unrealized" value=${html`<${Gain} value=${unrealized} />`} detail="at the last marks" />
     <${Stat} label="Closed, 7 days" value=${html`<${Gain} value=${closed} />`} detail="${count(data.closed.length)} positions" />
-    <${Stat} label="Without a stop" value=${count(bare)} mood=${bare ? "warn" : ""} detail=${bare ? "look at them below" : "every position has one"} />
+    <${Stat} label="Stop loss owed" value=${count(bare)} mood=${bare ? "warn" : ""} detail=${bare ? "closed unless it rests in time" : "none is missing at a venue"} />
   </dl>`;
 }
 
@@ -53,10 +53,17 @@ const OPEN = [
   { label: "Mark", number: true, wide: true, cell: (item) => price(item.current_price) },
   { label: "Move", number: true, wide: true, sort: change, cell: (item) => html`<${Gain} value=${item.current_price ? change(item) : null} as="percent" />` },
   { label: "Unrealized", number: true, sort: (item) => item.unrealized_pnl_usd, cell: (item) => html`<${Gain} value=${item.unrealized_pnl_usd} />` },
-  { label: "Protection", sort: (item) => item.protection, cell: (item) => html`<${Pill} state=${item.protection}>${PROTECTION[item.protection]}<//>` },
+  { label: "Protection", sort: (item) => item.protection, cell: (item) => html`<span title=${PROTECTION[item.protection]}><${Pill} state=${item.protection} /></span>` },
   { label: "Opened", number: true, wide: true, sort: (item) => item.opened_at, cell: (item) => time(item.opened_at) },
 ];
-const PROTECTION = { AT_VENUE: "At venue", MONITORED: "Monitor only", NONE: "No stop" };
+const PROTECTION = {
+  PROTECTED: "Its stop loss rests at the venue.",
+  PENDING: "Its stop loss was sent and not seen at the venue yet.",
+  MISSING: "Its stop loss is not at the venue; it is placed again.",
+  CLOSING: "It is being closed.",
+  WAIVED: "It has no stop loss, as its policy allows.",
+  OUTSIDE: "Somebody else opened it and protects it.",
+};
 
 const CLOSED = [
   { label: "Token", sort: (item) => item.token, cell: (item) => item.token },
@@ -88,6 +95,14 @@ function Details(item) {
     ["Largest size", amount(item.peak_size)],
     ["Stop loss", price(item.stop_loss_price)],
     ["Take profit", price(item.take_profit_price)],
+    ...(item.protection
+      ? [
+          ["Protection", PROTECTION[item.protection]],
+          ["Stop loss at venue", price(item.resting_stop_price)],
+          ["Take profit at venue", price(item.resting_target_price)],
+        ]
+      : []),
+    ...(item.protect_by ? [["Closed unless protected by", time(item.protect_by)]] : []),
     ["Liquidation", price(item.liquidation_price)],
     ["Fees", usd(item.fees_usd)],
     ["Funding", usd(item.funding_usd, { plus: true })],
