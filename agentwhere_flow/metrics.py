@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from agentwhere_flow.system import System
 
-BATCH = 1000
-"""Agents whose daily equity is held in memory at once."""
+BATCH = 250
+"""Agents whose daily equity is held in memory at once; the collector of garbage walks over all of it."""
 
 PLOTTED = 5
 """Agents whose curves are drawn, the best by the lower bound of their Sharpe ratio."""

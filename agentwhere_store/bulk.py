@@ -16,6 +16,7 @@ from psycopg import Connection as DriverConnection
 from psycopg import Cursor, sql
 from psycopg import IntegrityError as DriverIntegrityError
 from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 from sqlalchemy import Column, Connection, Table, TableClause, column, select, table
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
@@ -105,7 +106,7 @@ def _copy(
         for row in rows:
             values = list(row)
             for place in documents:
-                values[place] = Jsonb(values[place])
+                values[place] = Jsonb(values[place], dumps=to_json)
             copy.write_row(values)
 
 

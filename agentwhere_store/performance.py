@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -35,8 +36,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.performance.equity import Book, CapitalFlow, DailyPnl
+from agentwhere_core.performance.equity import Book, CapitalFlow, PnlChange
 from agentwhere_core.performance.figures import Figures
+from agentwhere_store.bulk import incoming_rows
 from agentwhere_store.tables.ideas import agents
 from agentwhere_store.tables.operations import (
     agent_metrics,
@@ -188,27 +190,36 @@ def stale_standings(conn: Connection, now: datetime) -> list[Standing]:
 def agent_books(conn: Connection, agent_ids: Collection[UUID], now: datetime) -> dict[UUID, Book]:
     """Return each agent's capital flows and daily profits, all its deployments together, up to today."""
     flows: dict[UUID, list[CapitalFlow]] = defaultdict(list)
-    pnl: dict[UUID, list[DailyPnl]] = defaultdict(list)
+    pnl: dict[UUID, list[PnlChange]] = defaultdict(list)
     chosen = bindparam("agents", list(agent_ids), ARRAY(deployments.c.agent_id.type))
     capital = _capital(_day(now)).subquery()
     for agent_id, day, amount in conn.execute(
         select(capital).where(capital.c.agent_id == func.any(chosen))
     ):
         flows[agent_id].append(CapitalFlow(day, amount))
-    venues = {venue.value: venue for venue in Venue}
-    for agent_id, name, days, totals in conn.execute(_daily_profits(chosen, _day(now))).all():
-        venue = venues[name]
-        pnl[agent_id] += [
-            DailyPnl(day, venue, total) for day, total in zip(days, totals, strict=True)
-        ]
+    for agent_id, name, days, amounts in conn.execute(_daily_changes(chosen, _day(now))).all():
+        pnl[agent_id] += map(PnlChange, days, repeat(Venue(name)), amounts)
     return {id_: Book(tuple(flows[id_]), tuple(pnl[id_])) for id_ in agent_ids}
 
 
 def save_metrics(conn: Connection, found: Sequence[AgentFigures], now: datetime) -> None:
     """Write figures as the current ones, and as those of today in the history."""
+    if not found:
+        return
     rows = [_metrics_row(item, now) for item in found]
-    upsert(conn, agent_metrics, rows, key=("agent_id",))
-    upsert(conn, agent_metrics_history, rows, key=("agent_id", "as_of"))
+    columns = {name: agent_metrics.c[name] for name in rows[0]}
+    with incoming_rows(conn, columns, (list(row.values()) for row in rows)) as incoming:
+        for target, key in (
+            (agent_metrics, ["agent_id"]),
+            (agent_metrics_history, ["agent_id", "as_of"]),
+        ):
+            statement = insert(target).from_select(list(columns), select(incoming))
+            conn.execute(
+                statement.on_conflict_do_update(
+                    index_elements=key,
+                    set_={name: statement.excluded[name] for name in columns if name not in key},
+                )
+            )
 
 
 def best_agents(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
@@ -278,8 +289,8 @@ def _capital(today: date) -> Any:
     )
 
 
-def _daily_profits(chosen: ColumnElement[Any], today: date) -> Select[Any]:
-    """Select (agent_id, venue, days, cumulative profits), an array of days and one of profits per place.
+def _daily_changes(chosen: ColumnElement[Any], today: date) -> Select[Any]:
+    """Select (agent_id, venue, days, amounts earned on them), an array of days and one of amounts per place.
 
     Deployments are added by their daily changes, so that one without a row on some day keeps what it had.
     """
@@ -294,16 +305,11 @@ def _daily_profits(chosen: ColumnElement[Any], today: date) -> Select[Any]:
         .subquery()
     )
     place = changes.c.agent_id, changes.c.venue
-    total = func.sum(func.sum(changes.c.change)).over(partition_by=place, order_by=changes.c.day)
-    daily = (
-        select(*place, changes.c.day, total.label("total")).group_by(*place, changes.c.day)
-    ).subquery()
     return select(
-        daily.c.agent_id,
-        daily.c.venue,
-        func.array_agg(aggregate_order_by(daily.c.day, daily.c.day)),
-        func.array_agg(aggregate_order_by(daily.c.total, daily.c.day)),
-    ).group_by(daily.c.agent_id, daily.c.venue)
+        *place,
+        func.array_agg(aggregate_order_by(changes.c.day, changes.c.day)),
+        func.array_agg(aggregate_order_by(changes.c.change, changes.c.day)),
+    ).group_by(*place)
 
 
 def net_profit(table: Table) -> ColumnElement[Decimal]:

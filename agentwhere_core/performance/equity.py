@@ -21,12 +21,11 @@ money, as a reader of the marketplace would have earned with them together.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
-from itertools import groupby
+from typing import NamedTuple
 
 from agentwhere_core.domain.enums import Venue
 
@@ -41,22 +40,11 @@ class CapitalFlow:
     amount_usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class DailyPnl:
-    """Net PnL at one venue since inception, as it stood at the end of a UTC day.
+class PnlChange(NamedTuple):
+    """One amount earned or lost at a venue on a UTC day: a realized PnL, a fee, a funding payment, or their sum.
 
-    ``net_pnl_usd`` is realized and unrealized PnL less fees, plus funding received. Days may be missing: the last known
-    value holds until the next.
+    Only sums per day count: in how many pieces an amount arrives makes no difference (M4).
     """
-
-    day: date
-    venue: Venue
-    net_pnl_usd: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class PnlChange:
-    """One amount that was earned or lost at a venue on a UTC day: a realized PnL, a fee, a funding payment."""
 
     day: date
     venue: Venue
@@ -68,11 +56,10 @@ class Book:
     """All that is known of one deployment's money."""
 
     flows: tuple[CapitalFlow, ...]
-    pnl: tuple[DailyPnl, ...]
+    pnl: tuple[PnlChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EquityDay:
+class EquityDay(NamedTuple):
     """One UTC day: what there was to work with, what was earned, what was left.
 
     ``daily_return`` is a fraction, −1 on the day of ruin.
@@ -109,23 +96,6 @@ class EquitySeries:
         return sum((day.pnl_usd for day in self.days), _ZERO)
 
 
-def accumulate(changes: Iterable[PnlChange]) -> tuple[DailyPnl, ...]:
-    """Return the running net PnL by venue and day that single amounts add up to.
-
-    Only sums per day count: in how many pieces an amount arrives makes no difference (M4).
-    """
-    by_day: dict[tuple[str, date], Decimal] = defaultdict(lambda: _ZERO)
-    for change in changes:
-        by_day[change.venue, change.day] += change.amount_usd
-    rows = []
-    for venue, keys in groupby(sorted(by_day), key=lambda key: key[0]):
-        total = _ZERO
-        for key in keys:
-            total += by_day[key]
-            rows.append(DailyPnl(day=key[1], venue=Venue(venue), net_pnl_usd=total))
-    return tuple(rows)
-
-
 def daily_equity(books: Iterable[Book], through: date, venue: Venue = Venue.MULTI) -> EquitySeries:
     """Return the daily equity of one deployment, or of all deployments of an agent together.
 
@@ -139,10 +109,12 @@ def daily_equity(books: Iterable[Book], through: date, venue: Venue = Venue.MULT
         The agent's venue: MULTI counts PnL of all venues, any other only its own (M3). Capital counts in full.
     """
     flows: list[CapitalFlow] = []
-    earned: dict[date, Decimal] = defaultdict(lambda: _ZERO)
+    earned: dict[date, Decimal] = {}
     for book in books:
         flows.extend(flow for flow in book.flows if flow.day <= through)
-        _add_daily_changes(earned, book.pnl, venue, through)
+        for day, at, amount in book.pnl:
+            if day <= through and (venue is Venue.MULTI or at is venue):
+                earned[day] = earned.get(day, _ZERO) + amount
     deposits, withdrawals = _split_flows(flows)
     known = [*deposits, *withdrawals, *earned]
     if not known:
@@ -159,18 +131,14 @@ def _walk(
 ) -> EquitySeries:
     """Go through the days, and stop at ruin."""
     days: list[EquityDay] = []
-    eventful = earned.keys() | deposits.keys() | withdrawals.keys()
     equity = _ZERO
-    for number in range((through - first).days + 1):
-        day = first + timedelta(days=number)
-        if day not in eventful:
-            days.append(EquityDay(day, equity, _ZERO, _ZERO, equity, 0.0))
-            continue
-        base = equity + deposits.get(day, _ZERO)
+    for number in range(first.toordinal(), through.toordinal() + 1):
+        day = date.fromordinal(number)
+        base = equity + deposits[day] if day in deposits else equity
         pnl = earned.get(day, _ZERO)
         withdrawn = withdrawals.get(day, _ZERO)
-        is_ruin = pnl < 0 and base + pnl <= 0
         equity = base + pnl - withdrawn
+        is_ruin = pnl < 0 and base + pnl <= 0
         days.append(EquityDay(day, base, pnl, withdrawn, equity, _rate(pnl, base, ruin=is_ruin)))
         if is_ruin:
             return EquitySeries(tuple(days), ruined_on=day)
@@ -181,18 +149,6 @@ def _rate(pnl: Decimal, base: Decimal, *, ruin: bool) -> float:
     if ruin:
         return -1.0
     return float(pnl / base) if pnl and base > 0 else 0.0
-
-
-def _add_daily_changes(
-    earned: dict[date, Decimal], pnl: Iterable[DailyPnl], venue: Venue, through: date
-) -> None:
-    """Add the differences between successive running totals, venue by venue, to ``earned``."""
-    last: dict[Venue, Decimal] = {}
-    for row in sorted(pnl, key=lambda row: row.day):
-        if row.day > through or (venue is not Venue.MULTI and row.venue is not venue):
-            continue
-        earned[row.day] += row.net_pnl_usd - last.get(row.venue, _ZERO)
-        last[row.venue] = row.net_pnl_usd
 
 
 def _split_flows(

@@ -34,6 +34,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
+from operator import mul, truediv
 
 DAYS_PER_YEAR = 365
 MIN_DAYS = 7
@@ -178,9 +180,10 @@ def _standard_error(daily: float, deviations: Sequence[float], variance: float) 
     """Return the standard error of a daily Sharpe ratio (Mertens 2002)."""
     n = len(deviations)
     scale = math.sqrt(variance)
-    squares = [(d / scale) * (d / scale) for d in deviations]
-    skewness = math.fsum(s * d for s, d in zip(squares, deviations, strict=True)) / scale / n
-    kurtosis = math.fsum(s * s for s in squares) / n
+    scaled = [d / scale for d in deviations]
+    squares = [d * d for d in scaled]
+    skewness = math.fsum(map(mul, squares, scaled)) / n
+    kurtosis = math.fsum(map(mul, squares, squares)) / n
     # Never negative in exact arithmetic, because kurtosis is at least 1 + skewness².
     spread = max(0.0, 1 - skewness * daily + (kurtosis - 1) / 4 * daily**2)
     return math.sqrt(spread / (n - 1))
@@ -195,15 +198,10 @@ def _profit_factor(won: Sequence[float], lost: Sequence[float]) -> float | None:
 
 def _max_drawdown(sample: Sequence[float]) -> float:
     """Return the deepest fall from a peak, the start included, as zero or a negative fraction."""
-    level = peak = 1.0
-    deepest = 0.0
-    for r in sample:
-        level *= 1 + r
-        if level >= peak:
-            peak = level
-        else:
-            deepest = min(deepest, level / peak - 1)
-    return deepest
+    levels = list(accumulate([1 + r for r in sample], mul, initial=1.0))
+    peaks = accumulate(levels, max)
+    deepest: float = min(map(truediv, levels, peaks))
+    return deepest - 1
 
 
 def _cagr(growth: float, days: int) -> float | None:

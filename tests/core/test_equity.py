@@ -13,9 +13,7 @@ from agentwhere_core.domain.enums import Venue
 from agentwhere_core.performance.equity import (
     Book,
     CapitalFlow,
-    DailyPnl,
     PnlChange,
-    accumulate,
     daily_equity,
 )
 
@@ -32,9 +30,13 @@ def day(number: int) -> date:
 
 def book(flows: dict[int, int], totals: dict[int, str | int], venue: Venue = HL) -> Book:
     """Return a book with capital flows and running net PnL by day number."""
+    running = [D(total) for total in totals.values()]
     return Book(
         tuple(CapitalFlow(day(n), D(amount)) for n, amount in flows.items()),
-        tuple(DailyPnl(day(n), venue, D(total)) for n, total in totals.items()),
+        tuple(
+            PnlChange(day(n), venue, total - before)
+            for n, total, before in zip(totals, running, [D(0), *running], strict=False)
+        ),
     )
 
 
@@ -90,7 +92,11 @@ def test_nothing_is_known_without_capital_or_trades() -> None:
 def test_a_multi_agent_counts_all_venues_and_another_only_its_own() -> None:
     both = Book(
         (CapitalFlow(START, D(1000)),),
-        (DailyPnl(START, HL, D(10)), DailyPnl(START, OSTIUM, D(-30)), DailyPnl(day(1), HL, D(15))),
+        (
+            PnlChange(START, HL, D(10)),
+            PnlChange(START, OSTIUM, D(-30)),
+            PnlChange(day(1), HL, D(5)),
+        ),
     )
     assert daily_equity([both], day(1)).net_pnl_usd == -15
     assert daily_equity([both], day(1), HL).returns == [0.01, 5 / 1010]
@@ -118,8 +124,8 @@ def test_slicing_amounts_changes_no_day(changes: list[tuple[int, Venue, Decimal]
         for _ in range(16)
     ]
     flows = (CapitalFlow(START, D(10_000)),)
-    one = daily_equity([Book(flows, accumulate(whole))], day(9))
-    assert daily_equity([Book(flows, accumulate(sliced))], day(9)) == one
+    one = daily_equity([Book(flows, tuple(whole))], day(9))
+    assert daily_equity([Book(flows, tuple(sliced))], day(9)) == one
     assert one.net_pnl_usd == sum(amount for _, _, amount in changes)
 
 
@@ -132,7 +138,7 @@ def test_returns_and_flows_rebuild_the_equity(
 ) -> None:
     flows = [CapitalFlow(START, D(10_000))]
     flows += [CapitalFlow(day(n), amount) for n, amount in deposits.items()]
-    pnl = accumulate(PnlChange(day(n), HL, amount) for n, amount in enumerate(daily))
+    pnl = tuple(PnlChange(day(n), HL, amount) for n, amount in enumerate(daily))
     series = daily_equity([Book(tuple(flows), pnl)], day(59))
     assert len(series.days) == 60
     equity = 0.0

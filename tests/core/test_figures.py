@@ -22,7 +22,6 @@ from agentwhere_core.performance.equity import (
     Book,
     CapitalFlow,
     PnlChange,
-    accumulate,
     daily_equity,
 )
 from agentwhere_core.performance.figures import (
@@ -137,7 +136,7 @@ def figures_from_fills(daily: list[Decimal], trades: int) -> dict[Window, Figure
         )
         for item in positions
     ]
-    book = Book((CapitalFlow(START, D(1000)),), accumulate(changes))
+    book = Book((CapitalFlow(START, D(1000)),), tuple(changes))
     through = START + timedelta(days=len(daily) - 1)
     return figures_by_window(daily_equity([book], through).returns)
 

@@ -15,7 +15,6 @@ from agentwhere_core.performance.equity import (
     CapitalFlow,
     EquitySeries,
     PnlChange,
-    accumulate,
     daily_equity,
 )
 from agentwhere_core.performance.figures import figures
@@ -43,7 +42,7 @@ def example() -> EquitySeries:
     told = days_told()
     book = Book(
         flows=tuple(CapitalFlow(day, cells[0]) for day, cells in told if cells[0]),
-        pnl=accumulate(PnlChange(day, Venue.HYPERLIQUID, cells[2]) for day, cells in told),
+        pnl=tuple(PnlChange(day, Venue.HYPERLIQUID, cells[2]) for day, cells in told),
     )
     return daily_equity([book], through=told[-1][0])
 

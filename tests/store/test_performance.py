@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.performance.equity import CapitalFlow, DailyPnl
+from agentwhere_core.performance.equity import CapitalFlow, PnlChange
 from agentwhere_store.engine import make_engine
 from agentwhere_store.performance import agent_books, snapshot_equity, stale_standings
 from agentwhere_store.tables.operations import equity_daily
@@ -137,6 +137,6 @@ def test_an_agents_book_adds_its_deployments(engine: Engine) -> None:
         CapitalFlow(TODAY + 2 * DAY, Decimal(-200)),
     ]
     assert book.pnl == (
-        DailyPnl(TODAY, Venue.HYPERLIQUID, Decimal(10)),
-        DailyPnl(TODAY + DAY, Venue.HYPERLIQUID, Decimal(-1)),
+        PnlChange(TODAY, Venue.HYPERLIQUID, Decimal(10)),
+        PnlChange(TODAY + DAY, Venue.HYPERLIQUID, Decimal(-11)),
     )
