@@ -17,6 +17,7 @@ from agentwhere_core.health.facts import (
     DatabaseFacts,
     ExecutionFacts,
     HealthInputs,
+    HealthThresholds,
     MonitorFacts,
     PostsFacts,
     RoutingFacts,
@@ -49,12 +50,14 @@ class Check:
     component: str
     narrow: Narrow
 
-    def judge(self, inputs: HealthInputs, now: datetime) -> dg.AssetCheckResult:
+    def judge(
+        self, inputs: HealthInputs, now: datetime, limits: HealthThresholds
+    ) -> dg.AssetCheckResult:
         """Return the rules' verdict on the fact in question."""
         narrowed = self.narrow(inputs, now)
         if narrowed is None:
             return self._result(passed=True, description="The venue is not enabled.")
-        health = assess(narrowed, now).component(self.component)
+        health = assess(narrowed, now, limits).component(self.component)
         if not health.findings:
             return self._result(passed=True, figures=health)
         return self._result(
@@ -178,7 +181,7 @@ CHECKS = (
     Check(
         "routing_decisions",
         "is_quick",
-        "A routing decision takes less than 100 ms on average.",
+        "A routing decision takes less than its limit on average, 100 ms by default.",
         "routing",
         _routing_time,
     ),
@@ -192,7 +195,7 @@ CHECKS = (
     Check(
         "orders",
         "execution_rate",
-        "More than 95 % of intents are filled.",
+        "More intents are filled than the limit, 95 % by default.",
         "execution",
         _execution_rate,
     ),
@@ -213,7 +216,7 @@ CHECKS = (
     Check(
         "positions",
         "monitor_latency",
-        "The position monitor takes less than 30 s.",
+        "The position monitor takes less than its limit, 30 s by default.",
         "position_monitor",
         _monitor_latency,
     ),
@@ -227,7 +230,7 @@ CHECKS = (
     Check(
         "health_report",
         "database_responds",
-        "The database answers within 50 ms.",
+        "The database answers within its limit, 50 ms by default.",
         "database",
         _database,
     ),
@@ -256,7 +259,7 @@ def _checks_of(asset: str, several: tuple[Check, ...]) -> dg.AssetChecksDefiniti
         now = system.clock()
         inputs = measure(system, now)
         for key in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
-            yield by_name[key.name].judge(inputs, now)
+            yield by_name[key.name].judge(inputs, now, system.settings.health)
 
     return evaluate
 

@@ -39,7 +39,8 @@ ALERTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
             "hand.",
         ),
         "daemon": ReasonText(
-            "`daemon:silent`: no step has ended for 15 minutes. Positions are not watched; the venues' stops hold.",
+            "`daemon:silent`: no step has ended for 15 minutes (`AGENTWHERE_HEALTH_DAEMON_SILENT_MIN`). Positions are "
+            "not watched; the venues' stops hold.",
             "See whether `agentwhere up` or the Dagster daemon runs, and read its log. It closes with the next step.",
         ),
         "classifier": ReasonText(

@@ -26,7 +26,7 @@ def measure(system: System, now: datetime) -> HealthInputs:
     """
     from sqlalchemy.exc import OperationalError
 
-    venues = system.settings.venues
+    venues, limits = system.settings.venues, system.settings.health
     try:
         with system.engine.begin() as conn:
             database = DatabaseFacts(is_reachable=True, response_ms=store.response_ms(conn))
@@ -35,15 +35,26 @@ def measure(system: System, now: datetime) -> HealthInputs:
             return HealthInputs(
                 venues=store.venue_facts(conn, venues, now),
                 database=database,
-                routing=store.routing_facts(conn, now),
-                monitor=store.monitor_facts(conn, now),
-                execution=store.execution_facts(conn, now),
+                routing=store.routing_facts(conn, now, limits.window),
+                monitor=store.monitor_facts(conn, now, limits.mark_age),
+                execution=store.execution_facts(conn, now, limits),
                 posts=store.posts_facts(conn, now),
-                recent_errors=store.recent_errors(conn, now),
+                recent_errors=store.recent_errors(conn, now, limits.errors_window),
             )
     except OperationalError:
         unknown = {venue: VenueFacts(last_synced=None, active_markets=0) for venue in venues}
         return HealthInputs(venues=unknown, database=DatabaseFacts(is_reachable=False))
+
+
+def judge(system: System, now: datetime) -> HealthReport:
+    """Return the health report of now: the one that everything shows.
+
+    Raises
+    ------
+    ConfigurationError
+        If the database has no tables yet.
+    """
+    return assess(measure(system, now), now, system.settings.health)
 
 
 @step("health_report")
@@ -59,7 +70,7 @@ def report_health(system: System, now: datetime) -> Tally:
     """
     from agentwhere_store import operations
 
-    report = assess(measure(system, now), now)
+    report = judge(system, now)
     database = report.component("database")
     if not database.figures["is_reachable"]:
         raise StepFailedError(

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from agentwhere_core.alerts.notices import QuietHours, Target
 from agentwhere_core.domain.enums import Severity, Venue
+from agentwhere_flow.health_settings import HealthSettings
 
 
 class Profile(StrEnum):
@@ -27,7 +28,7 @@ class Profile(StrEnum):
     LIVE = "live"
 
 
-class Settings(BaseSettings):
+class Settings(HealthSettings):
     """Everything that can be set; each name is read from ``AGENTWHERE_<NAME>``."""
 
     model_config = SettingsConfigDict(env_prefix="AGENTWHERE_", extra="ignore", frozen=True)
@@ -80,7 +81,6 @@ class Settings(BaseSettings):
     corroboration_pct: Decimal = Field(default=Decimal(10), gt=0, le=25)
     feeds_private: bool = False
 
-    market_data_max_age_h: int = Field(default=26, ge=1)
     max_slippage_bps: Decimal = Field(default=Decimal(100), gt=0)
     order_deadline_s: int = Field(default=15, ge=1)
     order_absence_margin_s: int = Field(default=5, ge=0)

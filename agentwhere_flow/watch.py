@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 INCIDENT = "daemon:silent"
-SILENT_AFTER = timedelta(minutes=15)
-"""Three times the rhythm of the position monitor."""
 
 
 def watch_daemon(system: System, now: datetime) -> bool:
@@ -33,7 +31,7 @@ def watch_daemon(system: System, now: datetime) -> bool:
         last = operations.last_step(conn)
         is_known = any(alert.incident == INCIDENT for alert in operations.open_alerts(conn))
     silence = now - last if last is not None else timedelta(0)
-    is_silent = silence > SILENT_AFTER
+    is_silent = silence > system.settings.health.daemon_silent
     if is_silent and not is_known:
         raise_alert(
             system,

@@ -13,6 +13,7 @@ from agentwhere_core.domain.enums import OrderPurpose, OrderState, PositionStatu
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.health.facts import (
     ExecutionFacts,
+    HealthThresholds,
     MonitorFacts,
     PostsFacts,
     RoutingFacts,
@@ -29,15 +30,8 @@ from agentwhere_store.tables.trading import (
     venue_routing_history,
 )
 
-WINDOW = timedelta(hours=24)
-"""How far back routing and execution are looked at."""
-
-ERRORS_WINDOW = timedelta(hours=1)
 CONTACT_WINDOW = timedelta(minutes=30)
 """How long a venue's failure stands while nothing else is known of it."""
-
-STALE_MARK = timedelta(minutes=12)
-STUCK_SENDING = timedelta(minutes=5)
 
 CONTACT_STEP = "venue_contact"
 _CONTACT_STEPS = ("market_lists", "market_context", CONTACT_STEP)
@@ -106,8 +100,8 @@ def has_asked_venues(conn: Connection, run_id: str | None) -> bool:
     return run_id is not None and bool(conn.execute(select(asked)).scalar_one())
 
 
-def routing_facts(conn: Connection, now: datetime) -> RoutingFacts:
-    """Return how routing went within `WINDOW`."""
+def routing_facts(conn: Connection, now: datetime, window: timedelta) -> RoutingFacts:
+    """Return how routing went within ``window``."""
     history = venue_routing_history
     took = history.c.routing_duration_ms
     row = conn.execute(
@@ -116,7 +110,7 @@ def routing_facts(conn: Connection, now: datetime) -> RoutingFacts:
             func.count(history.c.selected_venue).label("found"),
             func.avg(took).label("average"),
             func.percentile_cont(0.95).within_group(took).label("p95"),
-        ).where(history.c.created_at > now - WINDOW)
+        ).where(history.c.created_at > now - window)
     ).one()
     return RoutingFacts(
         decisions=row.decisions,
@@ -126,7 +120,7 @@ def routing_facts(conn: Connection, now: datetime) -> RoutingFacts:
     )
 
 
-def monitor_facts(conn: Connection, now: datetime) -> MonitorFacts:
+def monitor_facts(conn: Connection, now: datetime, mark_age: timedelta) -> MonitorFacts:
     """Return when the position monitor last came to its end, and what it looks after.
 
     A run with problems of single accounts or venues came to its end; one that was broken off kept no details.
@@ -144,7 +138,7 @@ def monitor_facts(conn: Connection, now: datetime) -> MonitorFacts:
     held = conn.execute(
         select(
             func.count().label("open"),
-            func.count().filter(marked < now - STALE_MARK).label("stale"),
+            func.count().filter(marked < now - mark_age).label("stale"),
         ).where(positions.c.status == PositionStatus.OPEN.value)
     ).one()
     return MonitorFacts(
@@ -155,8 +149,8 @@ def monitor_facts(conn: Connection, now: datetime) -> MonitorFacts:
     )
 
 
-def execution_facts(conn: Connection, now: datetime) -> ExecutionFacts:
-    """Return how entries went that were sent within `WINDOW`, and what stands in the way of new ones.
+def execution_facts(conn: Connection, now: datetime, limits: HealthThresholds) -> ExecutionFacts:
+    """Return how entries went that were sent within the window, and what stands in the way of new ones.
 
     An entry that we declined before sending is a refusal with its reason, not a failed execution; one that is still
     under way is neither. Several attempts of one intent count once.
@@ -170,7 +164,7 @@ def execution_facts(conn: Connection, now: datetime) -> ExecutionFacts:
         .where(
             orders.c.purpose == OrderPurpose.ENTRY.value,
             orders.c.submission_id.is_not(None),
-            orders.c.created_at > now - WINDOW,
+            orders.c.created_at > now - limits.window,
         )
         .group_by(orders.c.deployment_id, orders.c.signal_id, orders.c.leg)
         .subquery()
@@ -186,7 +180,7 @@ def execution_facts(conn: Connection, now: datetime) -> ExecutionFacts:
             orders.c.state == OrderState.UNKNOWN.value,
             and_(
                 orders.c.state == OrderState.SENDING.value,
-                func.coalesce(orders.c.sent_at, orders.c.created_at) < now - STUCK_SENDING,
+                func.coalesce(orders.c.sent_at, orders.c.created_at) < now - limits.stuck_sending,
             ),
         )
     )
@@ -217,9 +211,9 @@ def posts_facts(conn: Connection, now: datetime) -> PostsFacts:
     return PostsFacts(row.pending, age, row.unreachable, row.unpaid)
 
 
-def recent_errors(conn: Connection, now: datetime) -> int:
-    """Return how many errors were recorded within `ERRORS_WINDOW`."""
-    counted = select(func.count()).where(errors.c.at > now - ERRORS_WINDOW)
+def recent_errors(conn: Connection, now: datetime, window: timedelta) -> int:
+    """Return how many errors were recorded within ``window``."""
+    counted = select(func.count()).where(errors.c.at > now - window)
     return conn.execute(counted).scalar_one()
 
 

@@ -13,7 +13,10 @@ from agentwhere_core.domain.enums import Venue
 class HealthThresholds:
     """Limits, by default the targets of O3; times in the unit that the name says, rates as fractions.
 
-    Where there are two limits, the first degrades a component and the second makes it critical.
+    Where there are two limits, the first degrades a component and the second makes it critical. ``window`` is how far
+    back routing and execution are looked at, ``errors_window`` errors; ``mark_age`` is how old the price of an open
+    position may be, and ``stuck_sending`` how long an order may be on its way before its outcome counts as unknown.
+    ``daemon_silent`` is how long nothing may have run, three times the rhythm of the position monitor.
     """
 
     market_data_warn: timedelta = timedelta(hours=26)
@@ -25,12 +28,17 @@ class HealthThresholds:
     monitor_s: float = 30
     monitor_silent: timedelta = timedelta(minutes=12)
     monitor_silent_critical: timedelta = timedelta(minutes=30)
+    mark_age: timedelta = timedelta(minutes=12)
     execution_rate: float = 0.95
     execution_rate_critical: float = 0.5
     execution_sample: int = 10
+    stuck_sending: timedelta = timedelta(minutes=5)
     post_age: timedelta = timedelta(hours=12)
     errors: int = 5
     errors_critical: int = 50
+    window: timedelta = timedelta(hours=24)
+    errors_window: timedelta = timedelta(hours=1)
+    daemon_silent: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)

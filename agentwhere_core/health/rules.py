@@ -23,6 +23,10 @@ ALL_WELL = "All systems operational"
 
 Figure = int | float | str | bool | None
 
+_LONG_TRANSACTIONS = (
+    "look for long transactions with `psql \"$(agentwhere db url)\" -c 'TABLE pg_stat_activity'`"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -152,7 +156,7 @@ def _database(inputs: HealthInputs, limits: HealthThresholds) -> ComponentHealth
     elif facts.response_ms is not None and facts.response_ms >= limits.database_ms:
         text = f"the database took {facts.response_ms:.0f} ms (target {limits.database_ms:g})"
         judge = _critical if facts.response_ms >= limits.database_critical_ms else _degraded
-        found.append(judge(text, "look for long transactions in pg_stat_activity"))
+        found.append(judge(text, _LONG_TRANSACTIONS))
     figures = {"is_reachable": facts.is_reachable, "response_ms": facts.response_ms}
     return _component("database", found, figures)
 
@@ -162,7 +166,11 @@ def _routing(inputs: HealthInputs, limits: HealthThresholds) -> ComponentHealth:
     facts, found = inputs.routing, []
     if facts.avg_ms is not None and facts.avg_ms >= limits.routing_ms:
         text = f"routing takes {facts.avg_ms:.0f} ms on average (target {limits.routing_ms:g})"
-        found.append(_degraded(text, "see the durations of routing_decisions in the Dagster UI"))
+        found.append(
+            _degraded(
+                text, "see its durations with `agentwhere status`, and look for a slow database"
+            )
+        )
     if facts.success_rate is not None and facts.success_rate < limits.routing_success:
         text = f"only {facts.success_rate:.1%} of {facts.decisions} routing decisions found a venue"
         found.append(_degraded(text, "see why with `agentwhere route TOKEN --explain`"))
@@ -190,7 +198,7 @@ def _position_monitor(
         found.append(judge(f"the position monitor last ran {_span(silence)} ago", start))
     if facts.latency_s is not None and facts.latency_s >= limits.monitor_s:
         text = f"the position monitor took {facts.latency_s:.0f} s (target {limits.monitor_s:g})"
-        found.append(_degraded(text, "see the durations of positions in the Dagster UI"))
+        found.append(_degraded(text, "see which venue answers late with `agentwhere status`"))
     if facts.stale_marks:
         text = f"{facts.stale_marks} of {facts.open_positions} open positions have a stale price"
         found.append(_degraded(text, "see which with `agentwhere positions`"))
@@ -217,7 +225,11 @@ def _execution(inputs: HealthInputs, limits: HealthThresholds) -> ComponentHealt
         found.append(_degraded(text, "run `agentwhere cycle`, which looks them up at their venue"))
     if facts.kill_switches:
         text = f"{facts.kill_switches} kill switches are engaged"
-        found.append(_degraded(text, "release them once the cause is understood"))
+        found.append(
+            _degraded(
+                text, "see `agentwhere kill-switch list`; release each once its cause is understood"
+            )
+        )
     figures = {
         "intents": facts.intents,
         "filled": facts.filled,
@@ -234,10 +246,16 @@ def _posts(inputs: HealthInputs, limits: HealthThresholds) -> ComponentHealth:
     age = facts.oldest_pending_age
     if age is not None and age > limits.post_age:
         text = f"{facts.pending} posts wait for the classifier, the oldest for {_span(age)}"
-        found.append(_degraded(text, "check the language model's address and key"))
+        found.append(
+            _degraded(
+                text, "check the language model's address and key, then run `agentwhere cycle`"
+            )
+        )
     if facts.unreachable:
         text = f"the language model gave no answer about {facts.unreachable} of {facts.pending} waiting posts"
-        found.append(_degraded(text, "check its address, key and credit"))
+        found.append(
+            _degraded(text, "check its address, key and credit, then run `agentwhere cycle`")
+        )
     if facts.unpaid:
         text = f"the language model's daily budget is used up, {facts.unpaid} posts wait for it"
         found.append(

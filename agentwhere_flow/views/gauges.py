@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from agentwhere_flow.views.monitoring import current_health
+from agentwhere_flow.health import judge
 from agentwhere_store import overview as store
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Gauge = tuple[str, tuple[str, ...], Mapping[tuple[str, ...], float]]
 
 def gauges(system: System, now: datetime) -> dict[str, Gauge]:
     """Return each figure by its name, without a prefix."""
-    report = current_health(system, now)
+    report = judge(system, now)
     with system.engine.connect() as conn:
         positions = store.open_positions_by_venue(conn)
         orders = store.unsettled_orders(conn)

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agentwhere_core.health.report import to_json
-from agentwhere_core.health.rules import HealthReport, assess
-from agentwhere_flow.health import measure
+from agentwhere_flow.health import judge
 from agentwhere_flow.views.routing import TimeWindow, routing_analytics
 from agentwhere_store import overview as store
 from agentwhere_store.rows import json_safe
@@ -18,20 +17,9 @@ if TYPE_CHECKING:
 RECENT_ERRORS = 10
 
 
-def current_health(system: System, now: datetime) -> HealthReport:
-    """Return the health report of now, by the same facts and rules as the one that is kept every ten minutes.
-
-    Raises
-    ------
-    ConfigurationError
-        If the database has no tables yet.
-    """
-    return assess(measure(system, now), now)
-
-
 def monitoring_dashboard(system: System, now: datetime, window: TimeWindow) -> dict[str, Any]:
     """Return health, routing analytics, and counts of agents, positions, signals and errors."""
-    report = current_health(system, now)
+    report = judge(system, now)
     health = to_json(report)
     with system.engine.connect() as conn:
         agents = store.count_agents(conn)

@@ -14,6 +14,7 @@ from agentwhere_core.health.facts import (
     DatabaseFacts,
     ExecutionFacts,
     HealthInputs,
+    HealthThresholds,
     MonitorFacts,
     PostsFacts,
     RoutingFacts,
@@ -26,6 +27,7 @@ from agentwhere_flow.system import System
 from tests.flow.scenes import place_signal
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LIMITS = HealthThresholds()
 VENUES = (Venue.HYPERLIQUID, Venue.OSTIUM, Venue.LIGHTER)
 
 WELL = HealthInputs(
@@ -69,14 +71,14 @@ def title(check: Check) -> str:
 
 @pytest.mark.parametrize("check", CHECKS, ids=title)
 def test_every_check_passes_in_a_system_that_is_well(check: Check) -> None:
-    result = check.judge(WELL, NOW)
+    result = check.judge(WELL, NOW, LIMITS)
     assert result.passed
     assert (result.asset_key, result.check_name) == (dg.AssetKey(check.asset), check.name)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=title)
 def test_every_check_can_fail_and_says_what_to_do(check: Check) -> None:
-    result = check.judge(ILL[check.name], NOW)
+    result = check.judge(ILL[check.name], NOW, LIMITS)
     assert not result.passed
     assert result.description
     assert ": " in result.description
@@ -85,7 +87,7 @@ def test_every_check_can_fail_and_says_what_to_do(check: Check) -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=title)
 def test_a_check_fails_only_where_the_health_report_is_not_well_either(check: Check) -> None:
     report = assess(ILL[check.name], NOW).component(check.component)
-    assert check.judge(ILL[check.name], NOW).description in {
+    assert check.judge(ILL[check.name], NOW, LIMITS).description in {
         "; ".join(f"{found.text}: {found.remedy}" for found in [each]) for each in report.findings
     }
 
@@ -94,14 +96,14 @@ def test_a_check_fails_only_where_the_health_report_is_not_well_either(check: Ch
 def test_a_check_is_silent_about_the_facts_of_others(check: Check) -> None:
     others = [inputs for name, inputs in ILL.items() if name != check.name]
     for inputs in others:
-        assert check.judge(inputs, NOW).passed, (check.name, inputs)
+        assert check.judge(inputs, NOW, LIMITS).passed, (check.name, inputs)
 
 
 def test_a_venue_that_is_switched_off_fails_nothing() -> None:
     without = HealthInputs({}, DatabaseFacts(is_reachable=True))
     market_checks = [check for check in CHECKS if check.asset.endswith("_markets")]
     assert market_checks
-    assert all(check.judge(without, NOW).passed for check in market_checks)
+    assert all(check.judge(without, NOW, LIMITS).passed for check in market_checks)
 
 
 def test_a_critical_fact_is_an_error_and_a_lesser_one_a_warning() -> None:
@@ -109,8 +111,8 @@ def test_a_critical_fact_is_an_error_and_a_lesser_one_a_warning() -> None:
     down = replace(QUIET, database=DatabaseFacts(is_reachable=False))
     slow = ILL["database_responds"]
     judge = checks["database_responds"].judge
-    assert judge(down, NOW).severity is dg.AssetCheckSeverity.ERROR
-    assert judge(slow, NOW).severity is dg.AssetCheckSeverity.WARN
+    assert judge(down, NOW, LIMITS).severity is dg.AssetCheckSeverity.ERROR
+    assert judge(slow, NOW, LIMITS).severity is dg.AssetCheckSeverity.WARN
 
 
 def test_checks_of_one_asset_stand_together() -> None:

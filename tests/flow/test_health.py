@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
 from agentwhere_core.domain.enums import HealthStatus, Venue
 from agentwhere_core.domain.errors import ConfigurationError, UnreachableError
-from agentwhere_flow.health import measure, report_health
+from agentwhere_core.health.facts import HealthThresholds
+from agentwhere_flow.health import judge, measure, report_health
+from agentwhere_flow.health_settings import HealthSettings
 from agentwhere_flow.report import StepFailedError, Tally, step
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.system import System
@@ -187,3 +191,31 @@ def test_decimals_do_not_reach_the_report(system: System, conn: Connection) -> N
     latency = kept(conn)["positionMonitor"]["latencySeconds"]
     assert isinstance(latency, int | float)
     assert not isinstance(latency, Decimal)
+
+
+@pytest.mark.parametrize(("minutes", "findings"), [(2, 1), (4, 0)])
+def test_each_limit_is_a_setting(
+    database_url: str, tmp_path: Path, minutes: int, findings: int
+) -> None:
+    limits = {"health_monitor_silent_min": minutes}
+    system = System(Settings(DATABASE_URL=database_url, home=tmp_path, **limits))
+    watch(system, NOW - 3 * MINUTE)
+    assert len(judge(system, NOW).component("position_monitor").findings) == findings
+    system.close()
+
+
+def test_settings_and_rules_have_the_same_defaults() -> None:
+    assert Settings().health == HealthThresholds()
+
+
+def test_limits_in_the_wrong_order_are_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match=r"AGENTWHERE_HEALTH_DATABASE_MS is 2000\.0"):
+        Settings(health_database_ms=2000)
+
+
+def test_every_limit_is_in_the_documents_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    for name, field in HealthSettings.model_fields.items():
+        short = name.upper().removeprefix("HEALTH_")
+        [row] = [line for line in page.splitlines() if re.match(rf"\| `.*_{short}`", line)]
+        assert f"{field.default:g}" in row.split("|")[2], name

@@ -13,7 +13,8 @@ from agentwhere_app.api.context import ApiDep, api_of
 from agentwhere_app.api.models.monitoring import Analytics, Dashboard, Health
 from agentwhere_core.domain.enums import HealthStatus
 from agentwhere_core.health.report import to_json
-from agentwhere_flow.views.monitoring import current_health, monitoring_dashboard
+from agentwhere_flow.health import judge
+from agentwhere_flow.views.monitoring import monitoring_dashboard
 from agentwhere_flow.views.routing import TimeWindow, routing_analytics
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def health_shelf(system: System) -> Shelf:
     """Return the shelf of the health report: at most 10 s old, made again after 2 s."""
 
     def make() -> Answer:
-        report = current_health(system, system.clock())
+        report = judge(system, system.clock())
         is_critical = report.status is HealthStatus.CRITICAL
         headers = {"Cache-Control": "no-store"} | ({"Retry-After": "10"} if is_critical else {})
         return render(to_json(report), status=503 if is_critical else 200, headers=headers)

@@ -67,9 +67,9 @@ function components(report) {
     ["Database", report.database, milliseconds(report.database.responseMs)],
     ["Routing", report.routing, `${count(report.routing.decisions)} decisions, ${milliseconds(report.routing.avgRoutingTimeMs)}`],
     ["Position monitor", report.positionMonitor, report.positionMonitor.lastRunAt ? `ran ${ago(report.positionMonitor.lastRunAt)}` : "never ran"],
-    ["Execution", report.execution, report.execution.executionRate === null ? "no entries in 24 h" : `${report.execution.executionRate} % filled`],
+    ["Execution", report.execution, report.execution.executionRate === null ? "no recent entries" : `${report.execution.executionRate} % filled`],
     ["Posts", report.posts, `${count(report.posts.pending)} waiting`],
-    ["Errors", report.errors, `${count(report.errors.count)} within an hour`],
+    ["Errors", report.errors, `${count(report.errors.count)} recently`],
   ];
 }
 
