@@ -2,6 +2,9 @@
 
 A failed check leaves its run a success, a stale asset has no run at all, and a run whose process died says nothing: so
 there are three kinds of them, and a fourth that closes what has recovered.
+
+One incident is told once. What merely follows from an open incident (assets that grow stale because their run fails, a
+backlog while the model is away) opens no alert of its own, unless it outlasts the incident.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ import dagster as dg
 
 from agentwhere_core.domain.enums import Severity
 from agentwhere_dagster import jobs
+from agentwhere_dagster.materialize import INCIDENT
 from agentwhere_dagster.resources import AgentWhere
-from agentwhere_dagster.runs import incident_of, why
+from agentwhere_dagster.runs import incident_of, incidents_of_last_run, run_incident, why
 
 if TYPE_CHECKING:
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+
+    from agentwhere_flow.system import System
 
 POLL_S = 15
 CHECKS_READ_PER_TICK = 20
@@ -48,12 +54,13 @@ def failed_checks(
     if not news:
         return dg.SkipReason("No check has been evaluated since the last tick.")
     system = agent_where.system()
+    told = _open_incidents(system)
     for record in news:
         name = record.key.asset_key.to_user_string()
         incident = f"check:{name}:{record.key.name}"
         if record.status is Status.SUCCEEDED:
             close_alert(system, _time_of(record), incident)
-        else:
+        elif not _causes(record) & told:
             severity, detail = _verdict(record)
             title = f"{name}: check {record.key.name} failed"
             raise_alert(system, _time_of(record), incident, severity, title, detail)
@@ -88,6 +95,12 @@ def stale_assets(
         return dg.SkipReason(f"{len(failing)} assets are stale, as before.")
     system = agent_where.system()
     now = system.clock()
+    told = _open_incidents(system)
+    failing -= {
+        name
+        for name in failing - known
+        if incidents_of_last_run(context.instance, dg.AssetKey.from_user_string(name)) & told
+    }
     for name in sorted(failing - known):
         detail = "Its last materialization is older than its freshness policy allows. See the job's latest runs."
         raise_alert(system, now, f"stale:{name}", Severity.WARNING, f"{name} is stale", detail)
@@ -122,7 +135,7 @@ def failed_runs(
     raise_alert(
         system,
         system.clock(),
-        f"run:{run.job_name}",
+        run_incident(run.job_name),
         Severity.CRITICAL if run.tags.get(jobs.LANE) in jobs.MONEY_LANES else Severity.WARNING,
         f"{run.job_name} failed",
         f"{detail}\nRun {run.run_id}",
@@ -142,7 +155,7 @@ def recovered_runs(context: dg.RunStatusSensorContext, agent_where: AgentWhere) 
     from agentwhere_flow.alerts import close_alert
 
     system = agent_where.system()
-    close_alert(system, system.clock(), f"run:{context.dagster_run.job_name}")
+    close_alert(system, system.clock(), run_incident(context.dagster_run.job_name))
 
 
 @dg.sensor(
@@ -189,6 +202,18 @@ def _check_records(
         if record.event is not None and record.event.timestamp >= since
     ]
     return sorted(found, key=_moment)
+
+
+def _open_incidents(system: System) -> set[str]:
+    from agentwhere_flow.alerts import open_alerts
+
+    return {alert.incident for alert in open_alerts(system)}
+
+
+def _causes(record: AssetCheckExecutionRecord) -> set[str]:
+    """Return the incidents of which a failed check would be a mere consequence."""
+    known = record.evaluation.metadata.get(INCIDENT) if record.evaluation is not None else None
+    return set(str(known.value).split()) if known is not None else set()
 
 
 def _moment(record: AssetCheckExecutionRecord) -> float:

@@ -25,6 +25,7 @@ from agentwhere_core.health.facts import (
 )
 from agentwhere_core.health.rules import ComponentHealth, assess
 from agentwhere_dagster.assets.markets import SYNCED_VENUES, market_list_name
+from agentwhere_dagster.materialize import INCIDENT
 from agentwhere_dagster.resources import AgentWhere
 
 Narrow = Callable[[HealthInputs, datetime], HealthInputs | None]
@@ -42,6 +43,8 @@ class Check:
         The component of the health report whose rule judges.
     narrow
         Keeps the fact in question and makes everything else well; None where there is nothing to judge.
+    follows_from
+        Incidents of whose alerts a failure would be a mere consequence: while one is open, it is not told.
     """
 
     asset: str
@@ -49,6 +52,7 @@ class Check:
     description: str
     component: str
     narrow: Narrow
+    follows_from: tuple[str, ...] = ()
 
     def judge(
         self, inputs: HealthInputs, now: datetime, limits: HealthThresholds
@@ -77,13 +81,16 @@ class Check:
     ) -> dg.AssetCheckResult:
         severity = dg.AssetCheckSeverity.ERROR if is_critical else dg.AssetCheckSeverity.WARN
         known = figures.figures.items() if figures is not None else ()
+        told = {name: value for name, value in known if value is not None}
+        if self.follows_from:
+            told[INCIDENT] = " ".join(self.follows_from)
         return dg.AssetCheckResult(
             passed=passed,
             asset_key=self.asset,
             check_name=self.name,
             severity=severity,
             description=description,
-            metadata={name: value for name, value in known if value is not None},
+            metadata=told,
         )
 
 
@@ -177,6 +184,7 @@ CHECKS = (
         "No post waits for the classifier for long.",
         "posts",
         _backlog,
+        follows_from=("classifier:outage", "classifier:budget"),
     ),
     Check(
         "routing_decisions",

@@ -9,6 +9,8 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from agentwhere_dagster.materialize import INCIDENT
 
+RUNS_LOOKED_AT = 5
+
 
 def unfinished_runs(
     instance: dg.DagsterInstance,
@@ -39,3 +41,28 @@ def incident_of(failure: dg.DagsterEvent) -> str | None:
     told = failure.step_failure_data.user_failure_data
     incident = told.metadata.get(INCIDENT) if told is not None else None
     return str(incident.value) if incident is not None else None
+
+
+def incidents_of_last_run(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
+    """Return what is told of the last run that was to make an asset and has ended, if it failed.
+
+    These are the alerts that the steps opened themselves, and the run's own.
+    """
+    planned = instance.event_log_storage.get_event_records(
+        dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset),
+        limit=RUNS_LOOKED_AT,
+    )
+    runs = (instance.get_run_by_id(record.run_id) for record in planned)
+    run = next((run for run in runs if run is not None and run.is_finished), None)
+    if run is None or run.status is not dg.DagsterRunStatus.FAILURE:
+        return set()
+    failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    of_run = run_incident(run.job_name)
+    return {of_run} | {
+        incident_of(entry.dagster_event) or of_run for entry in failures if entry.dagster_event
+    }
+
+
+def run_incident(job_name: str) -> str:
+    """Return the name of the incident that runs of a job fail."""
+    return f"run:{job_name}"

@@ -14,18 +14,15 @@ import pytest
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.health.rules import assess
-from agentwhere_dagster import alerts
-from agentwhere_dagster.definitions import defs
 from agentwhere_flow.health import measure
 from agentwhere_flow.markets import sync_markets
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
+from tests.dagster.daemon import Daemon
 from tests.flow.receiver import Receiver, receiving
 from tests.flow.world import utc_now
 
-REPOSITORY = defs.get_repository_def()
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CHECK = "is_reachable"
 
 
@@ -37,40 +34,16 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         yield server
 
 
-class Daemon:
-    """Runs what Dagster's daemon runs, one health tick at a time."""
-
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.instance = instance
-        self.cursors: dict[str, str | None] = {}
-
-    def tick(self) -> dict[str, bool]:
-        """Let the health job run, then the sensors; return what the reachability checks said."""
-        health = self._run("health_monitoring")
-        for sensor in (alerts.failed_checks, alerts.alert_delivery, alerts.alert_delivery):
-            self._evaluate(sensor)
-        return {
-            evaluation.asset_key.to_user_string(): evaluation.passed
-            for evaluation in health.get_asset_check_evaluations()
-            if evaluation.check_name == CHECK
-        }
-
-    def _run(self, job: str) -> dg.ExecuteInProcessResult:
-        result = defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance, run_config=QUIET
-        )
-        assert result.success
-        return result
-
-    def _evaluate(self, sensor: dg.SensorDefinition) -> None:
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursors.get(sensor.name),
-            repository_def=REPOSITORY,
-            resources=defs.resources,
-        ) as context:
-            told = sensor.evaluate_tick(context)
-        self.cursors[sensor.name] = told.cursor or self.cursors.get(sensor.name)
+def tick(daemon: Daemon) -> dict[str, bool]:
+    """Let the health job run, then the sensors; return what the reachability checks said."""
+    health = daemon.run("health_monitoring")
+    assert health.success
+    daemon.hear()
+    return {
+        evaluation.asset_key.to_user_string(): evaluation.passed
+        for evaluation in health.get_asset_check_evaluations()
+        if evaluation.check_name == CHECK
+    }
 
 
 def cli_status() -> dict[str, Any]:
@@ -87,13 +60,13 @@ def test_a_venue_that_goes_away_is_told_once_and_its_return_once(
         sync_markets(system, utc_now(), venue=venue)
     monitor_positions(system, utc_now())
     daemon = Daemon(instance)
-    assert all(daemon.tick().values())
+    assert all(tick(daemon).values())
     assert receiver.titles == []
 
     for service in ("hyperliquid.info", "hyperliquid.exchange"):
         sim.fault(service, "down")
     for _ in range(2):
-        assert daemon.tick() == {
+        assert tick(daemon) == {
             "hyperliquid_markets": False,
             "lighter_markets": True,
             "ostium_markets": True,
@@ -112,6 +85,6 @@ def test_a_venue_that_goes_away_is_told_once_and_its_return_once(
     assert "sync-markets HYPERLIQUID" in receiver.messages[0]["message"]
 
     sim.http.delete("/control/faults").raise_for_status()
-    assert all(daemon.tick().values())
+    assert all(tick(daemon).values())
     assert receiver.titles[1:] == ["[RECOVERED] hyperliquid_markets: check is_reachable failed"]
     assert cli_status()["alerts"] == []
