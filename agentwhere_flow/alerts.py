@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from agentwhere_core.domain.enums import Severity
+from agentwhere_core.domain.errors import NoSuchThingError
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -61,9 +63,19 @@ def recent_alerts(system: System, limit: int) -> list[Alert]:
         return operations.recent_alerts(conn, limit)
 
 
-def acknowledge_alert(system: System, now: datetime, incident: str, by: str) -> bool:
-    """Note that somebody has taken on an open incident, so that it is not told again; return whether it is open."""
+def acknowledge_alert(system: System, now: datetime, alert: str | UUID, by: str) -> None:
+    """Note that somebody has taken on an open alert, by its incident or id, so that it is not told again.
+
+    The first who takes it on stays on record.
+
+    Raises
+    ------
+    NoSuchThingError
+        If none is open that is called so.
+    """
     from agentwhere_store import operations
 
     with system.engine.begin() as conn:
-        return operations.acknowledge_alert(conn, incident, by, now)
+        is_open = operations.acknowledge_alert(conn, alert, by, now)
+    if not is_open:
+        raise NoSuchThingError(f"no open alert is called {alert}: see `agentwhere alerts list`")

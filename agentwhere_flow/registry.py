@@ -20,6 +20,7 @@ from agentwhere_core.how.schema import policy_from_json, policy_to_json
 from agentwhere_flow.naming import find_deployment
 from agentwhere_flow.system import System
 from agentwhere_store import agents as store
+from agentwhere_store import deployments as deployment_store
 
 _HANDLE = re.compile(r"^@?[A-Za-z0-9_]{1,15}$")
 _ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
@@ -185,6 +186,24 @@ def create_deployment(
     with system.engine.begin() as conn:
         store.create_deployment(conn, deployment, now)
     return deployment
+
+
+def set_deployment_status(
+    system: System, now: datetime, deployment: str, status: DeploymentStatus
+) -> Deployment:
+    """Pause a deployment, by NAME, AGENT/NAME or id, or let it go on; return it.
+
+    A paused one opens nothing, also not what was routed already; what is open stays looked after.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such deployment.
+    """
+    with system.engine.begin() as conn:
+        id_ = find_deployment(conn, deployment)
+        deployment_store.set_status(conn, id_, status, now)
+        return store.deployment(conn, id_)
 
 
 def agent_name(system: System, agent_id: UUID) -> str:

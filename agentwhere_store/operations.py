@@ -140,14 +140,15 @@ def close_alert(conn: Connection, incident: str, now: datetime) -> bool:
     return closed.rowcount > 0
 
 
-def acknowledge_alert(conn: Connection, incident: str, by: str, now: datetime) -> bool:
-    """Note that somebody has taken on the open alert of an incident; return whether there was one.
+def acknowledge_alert(conn: Connection, alert: str | UUID, by: str, now: datetime) -> bool:
+    """Note that somebody has taken on an open alert, by its incident or id; return whether there was one.
 
     The first who takes it on stays on record.
     """
+    named = alerts.c.id == alert if isinstance(alert, UUID) else alerts.c.incident == alert
     taken = conn.execute(
         update(alerts)
-        .where(alerts.c.incident == incident, alerts.c.closed_at.is_(None))
+        .where(named, alerts.c.closed_at.is_(None))
         .values(
             acknowledged_at=func.coalesce(alerts.c.acknowledged_at, now),
             acknowledged_by=func.coalesce(alerts.c.acknowledged_by, by),

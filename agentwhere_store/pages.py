@@ -150,6 +150,11 @@ def alert_page(
     return _page(conn, query, alerts, {}, before, limit)
 
 
+def alert_row(conn: Connection, alert_id: UUID) -> Row | None:
+    """Return one alert, or None."""
+    return _one(conn, select(alerts).where(alerts.c.id == alert_id))
+
+
 def health_page(conn: Connection, before: UUID | None, limit: int) -> list[Row]:
     """Return health reports that were kept, with the status of each venue and the recommendations."""
     query = select(

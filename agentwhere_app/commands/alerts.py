@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentwhere_app.output import Json, command, print_json, print_table
-from agentwhere_core.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentwhere_store.operations import Alert
@@ -81,10 +80,7 @@ def ack(
     from agentwhere_flow.alerts import acknowledge_alert
 
     with open_system() as system:
-        if not acknowledge_alert(system, system.clock(), incident, by):
-            raise ConfigurationError(
-                f"no open alert has the incident {incident!r}: see `agentwhere alerts list`"
-            )
+        acknowledge_alert(system, system.clock(), incident, by)
     if as_json:
         print_json({"incident": incident, "acknowledged_by": by})
     else:

@@ -190,6 +190,7 @@ def positions(
             "fees $": short(row["fees_usd"], 2),
             "stop": short(row["stop_loss_price"]),
             "target": short(row["take_profit_price"]),
+            "protection": row["protection"],
             "exit": row["exit_reason"],
         }
         for row in found

@@ -45,6 +45,7 @@ def overview(system: System, now: datetime) -> dict[str, Any]:
 
 _OPEN_ALERTS = (
     select(
+        alerts.c.id,
         alerts.c.incident,
         alerts.c.severity,
         alerts.c.title,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from agentwhere_core.domain.errors import NoSuchThingError
 from agentwhere_flow.views.marketplace import Page
 from agentwhere_store import pages
 
@@ -17,6 +18,21 @@ def list_alerts(system: System, *, is_open: bool | None, before: UUID | None, li
     with system.engine.connect() as conn:
         rows = pages.alert_page(conn, is_open=is_open, before=before, limit=limit + 1)
     return Page(rows[:limit], str(rows[limit - 1]["id"]) if len(rows) > limit else None)
+
+
+def read_alert(system: System, alert_id: UUID) -> dict[str, Any]:
+    """Return one alert, open or over.
+
+    Raises
+    ------
+    NoSuchThingError
+        If there is none of this id.
+    """
+    with system.engine.connect() as conn:
+        found = pages.alert_row(conn, alert_id)
+    if found is None:
+        raise NoSuchThingError(f"there is no alert {alert_id}: see GET /api/alerts")
+    return found
 
 
 def health_history(system: System, before: UUID | None, limit: int) -> Page:

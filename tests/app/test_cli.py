@@ -76,7 +76,7 @@ print("LOADED", *sorted(set({HEAVY!r}) & set(sys.modules)))
 
 COMMANDS = ("up", "setup", "sync-markets", "cycle", "agents", "deploy", "signals", "route")
 COMMANDS += ("positions", "status", "db", "sim", "secrets", "kill-switch", "policy", "routing")
-COMMANDS += ("keys", "serve")
+COMMANDS += ("keys", "serve", "deployments")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -146,6 +146,9 @@ def test_an_agent_is_created_deployed_and_listed_without_its_key(cli: Cli, tmp_p
     (deployment,) = agent["deployments"]
     assert deployment["accounts"] == [{"venue": "HYPERLIQUID", "address": ADDRESS}]
     assert KEY not in json.dumps(agent)
+    for word, status in (("pause", "PAUSED"), ("resume", "ACTIVE")):
+        assert cli.json("deployments", word, "Alice/mine")["status"] == status
+        assert cli.json("agents", "list")[0]["deployments"][0]["status"] == status
 
 
 @pytest.mark.parametrize(

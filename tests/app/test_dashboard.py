@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import select
 
-from agentwhere_core.domain.enums import Scope
+from agentwhere_core.domain.enums import Scope, Severity
+from agentwhere_flow.alerts import close_alert, open_alerts, raise_alert
 from agentwhere_flow.kill_switches import list_switches
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.setup import setup
 from agentwhere_flow.system import System
+from agentwhere_store.agents import deployments as deployments_of
 from agentwhere_store.embedded import ServerAddress
 from agentwhere_store.tables.trading import deployments, venue_accounts
 from tests.app.api.served import Served, serving
@@ -190,6 +192,43 @@ def test_the_kill_switch_asks_first_and_then_stops_and_can_be_released(
     page.click("dialog[open] >> button.primary")
     page.wait_for_selector("text=Kill switch engaged", state="detached")
     assert list_switches(system) == []
+    watched.assert_quiet()
+
+
+def test_an_incident_is_taken_on_after_a_question(system: System, watched: Watched) -> None:
+    page = watched.page
+    raise_alert(system, utc_now(), "check:x", Severity.WARNING, "x is odd", "look at it")
+    watched.open("/")
+    page.click("[aria-label='Take on: x is odd']")
+    page.wait_for_selector("dialog[open] >> text=Take this incident on?")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]", state="detached")
+    [alert] = [item for item in open_alerts(system) if item.incident == "check:x"]
+    assert alert.acknowledged_by is None
+    page.click("[aria-label='Take on: x is odd']")
+    page.click("dialog[open] >> button.primary")
+    page.wait_for_selector("text=Taken on by local (API).")
+    assert page.locator("[aria-label='Take on: x is odd']").count() == 0
+    close_alert(system, utc_now(), "check:x")
+    watched.assert_quiet()
+
+
+def test_a_deployment_is_paused_and_resumed_after_a_question(
+    system: System, watched: Watched
+) -> None:
+    page = watched.page
+    watched.open("/marketplace")
+    page.click("text=Macro Desk")
+    for word, status in (("Pause", "PAUSED"), ("Resume", "ACTIVE")):
+        page.click(f"button:has-text('{word}…') >> nth=0")
+        page.wait_for_selector(f"dialog[open] >> text={word} this deployment?")
+        page.click("dialog[open] >> button.primary")
+        page.wait_for_selector("dialog[open]", state="detached")
+        page.wait_for_selector(f"li.component:has-text('{status.capitalize()}')")
+        with system.engine.connect() as conn:
+            found = {item.name: item.status.value for item in deployments_of(conn)}
+        name = page.locator("li.component .name >> nth=0").inner_text()
+        assert found[name] == status
     watched.assert_quiet()
 
 

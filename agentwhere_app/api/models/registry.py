@@ -18,16 +18,27 @@ Wallet = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$", description="0x and
 Percent = Annotated[Decimal, Field(gt=0, le=10_000, max_digits=12, decimal_places=6)]
 
 
-class AgentWrite(Asked):
+Handle = Annotated[str, Field(pattern="^@?[A-Za-z0-9_]{1,15}$")]
+FeedUrl = Annotated[str, Field(pattern="^https?://[!-~]+$", max_length=2000)]
+
+
+class SourcesWrite(Asked):
+    """X accounts and feeds, together at least one."""
+
+    x_accounts: list[Handle] = Field(default=[], max_length=500)
+    feeds: list[FeedUrl] = Field(default=[], max_length=500)
+
+    @model_validator(mode="after")
+    def _names_any(self) -> Self:
+        if not self.x_accounts and not self.feeds:
+            raise ValueError("name at least one X account or feed")
+        return self
+
+
+class AgentWrite(SourcesWrite):
     """An agent to publish, with at least one source."""
 
     name: Name
-    x_accounts: list[Annotated[str, Field(pattern="^@?[A-Za-z0-9_]{1,15}$")]] = Field(
-        default=[], max_length=500
-    )
-    feeds: list[Annotated[str, Field(pattern="^https?://[!-~]+$", max_length=2000)]] = Field(
-        default=[], max_length=500
-    )
     venue: Venue = Field(default=Venue.MULTI, description="MULTI lets the router choose.")
     creator_wallet: Wallet = NO_WALLET
     leverage: Decimal = Field(default=Decimal(1), ge=1, le=1000, max_digits=12, decimal_places=6)

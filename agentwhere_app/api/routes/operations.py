@@ -23,8 +23,9 @@ from agentwhere_app.api.models.operations import (
 )
 from agentwhere_app.api.models.trading import PageOf
 from agentwhere_app.api.problems import documented
-from agentwhere_app.api.routes.parameters import Before, Limit
+from agentwhere_app.api.routes.parameters import Before, Limit, ThingId
 from agentwhere_flow import kill_switches
+from agentwhere_flow.alerts import acknowledge_alert
 from agentwhere_flow.report import StepReport
 from agentwhere_flow.views import operations as views
 
@@ -45,6 +46,15 @@ def list_alerts(
     """Return alerts, newest first."""
     page = views.list_alerts(api.system, is_open=is_open, before=before, limit=limit)
     return answer_once(request, asdict(page))
+
+
+@router.post("/alerts/{alert_id}/acknowledge", response_model=Alert, responses=documented(404))
+def acknowledge(request: Request, api: ApiDep, caller: Operator, alert_id: ThingId) -> Response:
+    """Take an open alert on: it is not told again, except for its end. The first who does stays on record."""
+    system = api.system
+    with audited(request, caller):
+        acknowledge_alert(system, system.clock(), alert_id, f"{caller.name} (API)")
+    return answer_once(request, views.read_alert(system, alert_id))
 
 
 @router.get("/monitoring/history", response_model=PageOf[PastHealth])

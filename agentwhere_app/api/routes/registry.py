@@ -14,11 +14,12 @@ from agentwhere_app.api.models.registry import (
     DeploymentWrite,
     PolicyAnswer,
     PolicyWrite,
+    SourcesWrite,
 )
 from agentwhere_app.api.models.trading import Deployment
 from agentwhere_app.api.problems import documented
 from agentwhere_app.api.routes.parameters import ThingId
-from agentwhere_core.domain.enums import AgentStatus
+from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.how.schema import policy_from_json, policy_to_json
@@ -56,6 +57,30 @@ def resume_agent(request: Request, api: ApiDep, caller: Operator, agent_id: Thin
     return _set_status(request, api, caller, agent_id, AgentStatus.ACTIVE)
 
 
+@router.post("/agents/{agent_id}/follow", response_model=FullAgent, responses=documented(404))
+def follow(
+    request: Request, api: ApiDep, caller: Operator, agent_id: ThingId, body: SourcesWrite
+) -> Response:
+    """Let an agent read further X accounts and feeds, too. Safe to repeat."""
+    system = api.system
+    with audited(request, caller, body):
+        name = registry.agent_name(system, agent_id)
+        registry.follow(system, system.clock(), name, body.x_accounts, body.feeds)
+    return answer_once(request, read_agent(system, system.clock(), agent_id))
+
+
+@router.post("/agents/{agent_id}/unfollow", response_model=FullAgent, responses=documented(404))
+def unfollow(
+    request: Request, api: ApiDep, caller: Operator, agent_id: ThingId, body: SourcesWrite
+) -> Response:
+    """Let an agent read X accounts and feeds no more; one at least must stay. Safe to repeat."""
+    system = api.system
+    with audited(request, caller, body):
+        name = registry.agent_name(system, agent_id)
+        registry.unfollow(system, name, body.x_accounts, body.feeds)
+    return answer_once(request, read_agent(system, system.clock(), agent_id))
+
+
 @router.post(
     "/deployments",
     status_code=201,
@@ -79,6 +104,26 @@ def create_deployment(
             accounts=[NewAccount(a.venue, a.address, a.key_name) for a in body.accounts],
         )
     return _created(f"/api/deployments/{made.id}", read_deployment(system, made.id))
+
+
+@router.post(
+    "/deployments/{deployment_id}/pause", response_model=Deployment, responses=documented(404)
+)
+def pause_deployment(
+    request: Request, api: ApiDep, caller: Operator, deployment_id: ThingId
+) -> Response:
+    """Let a deployment open nothing; what is open stays looked after. Safe to repeat."""
+    return _set_running(request, api, caller, deployment_id, DeploymentStatus.PAUSED)
+
+
+@router.post(
+    "/deployments/{deployment_id}/resume", response_model=Deployment, responses=documented(404)
+)
+def resume_deployment(
+    request: Request, api: ApiDep, caller: Operator, deployment_id: ThingId
+) -> Response:
+    """Let a deployment open positions again. Safe to repeat."""
+    return _set_running(request, api, caller, deployment_id, DeploymentStatus.ACTIVE)
 
 
 @router.get(
@@ -118,6 +163,15 @@ def _set_status(
         name = registry.agent_name(system, agent_id)
         registry.set_agent_status(system, system.clock(), name, status)
     return answer_once(request, read_agent(system, system.clock(), agent_id))
+
+
+def _set_running(
+    request: Request, api: Api, caller: Caller, deployment_id: ThingId, status: DeploymentStatus
+) -> Response:
+    system = api.system
+    with audited(request, caller):
+        registry.set_deployment_status(system, system.clock(), str(deployment_id), status)
+    return answer_once(request, read_deployment(system, deployment_id))
 
 
 def _created(location: str, content: object) -> Response:

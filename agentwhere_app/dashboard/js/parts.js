@@ -268,9 +268,9 @@ export function Ask({ title, isOpen, onClose, onConfirm, confirm, danger, childr
       setState({ busy: false, error });
     }
   };
-  return html`<dialog ref=${dialog} onClose=${onClose} aria-labelledby="ask-title">
+  return html`<dialog ref=${dialog} onClose=${onClose} aria-label=${title}>
     <form onSubmit=${submit}>
-      <h2 id="ask-title">${title}</h2>
+      <h2>${title}</h2>
       ${children}
       ${state.error && html`<p class="banner bad" role="alert">${state.error.message}</p>`}
       <div class="row end">

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from agentwhere_core.domain.enums import Scope
+from agentwhere_core.domain.enums import Scope, Severity
+from agentwhere_flow.alerts import close_alert, raise_alert
+from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.secrets import SecretStore
 from agentwhere_flow.settings import Profile
 from agentwhere_flow.system import System
 from tests.app.api.served import Served, serving
-from tests.flow.world import rows
+from tests.flow.scenes import place_signal
+from tests.flow.world import rows, utc_now
 
+NOBODY = "00000000-0000-7000-8000-000000000000"
 NEW_AGENT: dict[str, Any] = {
     "name": "Metals Desk",
     "x_accounts": ["@goldbug", "silver_fan"],
@@ -108,10 +112,80 @@ def test_a_deployment_runs_an_agent_under_its_policy(api: Served) -> None:
         assert "max_levrage" in wrong.json()["detail"]
 
 
+def test_sources_are_followed_and_left_and_one_stays(api: Served) -> None:
+    feed = "https://research.example/more.xml"
+    with api.client() as client:
+        path = f"/api/agents/{client.post('/api/agents', json=NEW_AGENT).json()['id']}"
+        for _ in range(2):
+            more = client.post(f"{path}/follow", json={"x_accounts": ["@miner"], "feeds": [feed]})
+            assert more.status_code == 200, more.text
+            assert more.json() == client.get(path).json()
+            assert more.json()["x_accounts"] == ["goldbug", "miner", "silver_fan"]
+            assert set(more.json()["feeds"]) == {feed, *NEW_AGENT["feeds"]}
+        for _ in range(2):
+            less = client.post(f"{path}/unfollow", json={"x_accounts": ["goldbug", "miner"]})
+            assert (less.status_code, less.json()["x_accounts"]) == (200, ["silver_fan"])
+        rest = {"x_accounts": ["silver_fan"], "feeds": [feed, *NEW_AGENT["feeds"]]}
+        refused = client.post(f"{path}/unfollow", json=rest)
+        assert (refused.status_code, client.get(path).json()) == (422, less.json())
+        assert "without a source" in refused.json()["detail"]
+        for wrong in ({}, {"x_accounts": ["not a handle"]}, {"feeds": ["ftp://files.example"]}):
+            assert client.post(f"{path}/follow", json=wrong).status_code == 422
+        nobody = f"/api/agents/{NOBODY}/follow"
+        assert client.post(nobody, json={"feeds": [feed]}).status_code == 404
+
+
+def test_a_paused_deployment_opens_nothing_and_a_resumed_one_does(traded: System) -> None:
+    with serving(traded) as api, api.client() as client:
+        found = client.get("/api/deployments").json()["items"]
+        path = next(f"/api/deployments/{item['id']}" for item in found if item["name"] == "bold")
+        for _ in range(2):
+            answer = client.post(f"{path}/pause")
+            assert (answer.status_code, answer.json()["status"]) == (200, "PAUSED")
+        signal = place_signal(traded, "ETH", deployment="bold")
+        execute_orders(traded, utc_now())
+        entries = (
+            "SELECT state FROM agentwhere.orders"
+            f" WHERE purpose = 'ENTRY' AND signal_id = '{signal.id}'"
+        )
+        assert rows(traded, entries) == []
+        assert client.post(f"{path}/resume").json()["status"] == "ACTIVE"
+        assert client.get(path).json()["status"] == "ACTIVE"
+        execute_orders(traded, utc_now())
+        assert rows(traded, entries) == [("FILLED",)]
+        assert client.post(f"/api/deployments/{NOBODY}/pause").status_code == 404
+    written = "SELECT path, status, actor FROM agentwhere.api_writes ORDER BY id"
+    assert rows(traded, written) == [
+        (f"{path}/pause", 200, "local"),
+        (f"{path}/pause", 200, "local"),
+        (f"{path}/resume", 200, "local"),
+        (f"/api/deployments/{NOBODY}/pause", 404, "local"),
+    ]
+
+
+def test_an_alert_is_taken_on_once_while_it_is_open(api: Served) -> None:
+    raise_alert(api.system, utc_now(), "check:a", Severity.WARNING, "a failed", "look at it")
+    ada, bob = api.key(Scope.OPERATE, name="ada"), api.key(Scope.OPERATE, name="bob")
+    eve = api.key(Scope.READ, Scope.TRADE, name="eve")
+    with api.client(ada) as client:
+        [alert] = client.get("/api/alerts").json()["items"]
+        path = f"/api/alerts/{alert['id']}/acknowledge"
+        taken = client.post(path)
+        assert (taken.status_code, taken.json()["acknowledged_by"]) == (200, "ada (API)")
+    with api.client(bob) as client:
+        assert client.post(path).json() == taken.json(), "the first who took it on stays"
+        assert client.post(f"/api/alerts/{NOBODY}/acknowledge").status_code == 404
+        close_alert(api.system, utc_now(), "check:a")
+        over = client.post(path)
+        assert (over.status_code, "no open alert" in over.json()["detail"]) == (404, True)
+    with api.client(eve) as client:
+        assert client.post(path).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        ({"agent_id": "00000000-0000-7000-8000-000000000000"}, 404),
+        ({"agent_id": NOBODY}, 404),
         ({"capital_usd": 0}, 422),
         ({"policy": {"style_multiplier": "reckless"}}, 422),
         ({"accounts": [{"venue": "OSTIUM", "address": "0x1", "key_name": "desk-key"}]}, 422),

@@ -1,8 +1,8 @@
 // One agent: every figure with its window and sample, its equity, whom it follows, what it does.
-import { html } from "../html.js";
-import { useData } from "../data.js";
+import { html, useState } from "../html.js";
+import { ask, useData } from "../data.js";
 import { Lines } from "../charts.js";
-import { Card, Empty, Gain, Loaded, Pill, Side, Stat, Table, VenueTag, View } from "../parts.js";
+import { Ask, Card, Empty, Gain, Loaded, Pill, Side, Stat, Table, VenueTag, View } from "../parts.js";
 import { count, NONE, percent, price, ratio, time, usd, words } from "../format.js";
 
 const WINDOWS = [["30d", "30 days"], ["90d", "90 days"], ["si", "Since start"]];
@@ -16,11 +16,11 @@ export function Agent({ id }) {
     result=${result}
     assets=${["agent_metrics", "signals"]}
   >
-    <${Loaded} result=${result}>${(data) => html`<${Body} data=${data} />`}<//>
+    <${Loaded} result=${result}>${(data) => html`<${Body} data=${data} onDone=${result.reload} />`}<//>
   <//>`;
 }
 
-function Body({ data }) {
+function Body({ data, onDone }) {
   const { metrics, agent } = data;
   const capital = data.deployments.reduce((sum, item) => sum + Number(item.capital_usd), 0);
   return html`
@@ -40,11 +40,7 @@ function Body({ data }) {
           ? html`<ul class="plain">${data.sources.map((source) => html`<li>${source.handle ? `@${source.handle}` : source.feed}</li>`)}</ul>`
           : html`<${Empty} title="Follows nobody">Signals come from elsewhere, e.g. the arena.<//>`}
       <//>
-      <${Card} title="Deployments" note="${data.deployments.length}">
-        ${data.deployments.length
-          ? html`<ul class="plain">${data.deployments.map((item) => html`<li><${Pill} state=${item.status} /> ${item.name} <span class="quiet figure">${usd(item.capital_usd, { digits: 0 })}</span></li>`)}</ul>`
-          : html`<${Empty} title="Nobody runs it">Run it with <code>agentwhere deploy</code>.<//>`}
-      <//>
+      <${Deployments} deployments=${data.deployments} onDone=${onDone} />
     </div>
     <${Card} title="Recent signals" flush>
       <${Table} caption="Recent signals" columns=${SIGNALS} rows=${data.signals} keyOf=${(signal) => signal.id}
@@ -56,6 +52,27 @@ function Body({ data }) {
         empty=${html`<${Empty} title="No position yet">One opens when a signal passes policy and routing.<//>`} />
     <//>
   `;
+}
+
+function Deployments({ deployments, onDone }) {
+  const [chosen, setChosen] = useState(null);
+  const isActive = chosen?.status === "ACTIVE";
+  return html`<${Card} title="Deployments" note="${deployments.length}">
+    ${deployments.length
+      ? html`<ul class="plain">${deployments.map(
+          (item) => html`<li class="component" key=${item.id}><${Pill} state=${item.status} /> <span class="name">${item.name}</span>
+            <span class="quiet figure">${usd(item.capital_usd, { digits: 0 })}</span>
+            <button class="small" aria-label="${item.status === "ACTIVE" ? "Pause" : "Resume"} ${item.name}" onClick=${() => setChosen(item)}>${item.status === "ACTIVE" ? "Pause…" : "Resume…"}</button></li>`,
+        )}</ul>`
+      : html`<${Empty} title="Nobody runs it">Run it with <code>agentwhere deploy</code>.<//>`}
+    <${Ask} title=${isActive ? "Pause this deployment?" : "Resume this deployment?"} isOpen=${chosen !== null} onClose=${() => setChosen(null)} confirm=${isActive ? "Pause" : "Resume"}
+      onConfirm=${async () => {
+        await ask(`/api/deployments/${chosen.id}/${isActive ? "pause" : "resume"}`, { method: "POST" });
+        onDone();
+      }}>
+      <p><strong>${chosen?.name}</strong> ${isActive ? "opens nothing from now on, until it is resumed. Its open positions stay protected, and are closed as planned." : "opens positions again, from the next signal on."}</p>
+    <//>
+  <//>`;
 }
 
 function Equity({ points, name }) {

@@ -21,7 +21,7 @@ export function Overview() {
         <${Counts} counts=${data.counts} />
         <div class="two">
           <${Health} result=${health} />
-          <${Incidents} data=${data} />
+          <${Incidents} data=${data} onDone=${result.reload} />
         </div>
         <${Earned} points=${data.earned} />
         <${Steps} steps=${data.steps} />
@@ -73,7 +73,8 @@ function components(report) {
   ];
 }
 
-function Incidents({ data }) {
+function Incidents({ data, onDone }) {
+  const [taken, setTaken] = useState(null);
   return html`<${Card} title="Open incidents" note=${data.alerts.length ? count(data.alerts.length) : null}>
     ${data.undelivered > 0 && html`<p class="banner" role="status">${count(data.undelivered)} notices could not be delivered yet; see <code>agentwhere alerts list</code>.</p>`}
     ${data.alerts.length
@@ -82,11 +83,20 @@ function Incidents({ data }) {
             (alert) => html`<li key=${alert.incident}>
               <div class="component"><${Pill} state=${alert.severity} /><span class="name">${alert.title}</span><span class="quiet figure">${ago(alert.opened_at)}</span></div>
               <p class="finding"><${Prose} text=${alert.detail} /></p>
-              ${alert.acknowledged_by && html`<p class="finding quiet">Taken on by ${alert.acknowledged_by}.</p>`}
+              ${alert.acknowledged_by
+                ? html`<p class="finding quiet">Taken on by ${alert.acknowledged_by}.</p>`
+                : html`<p class="finding"><button class="small" aria-label="Take on: ${alert.title}" onClick=${() => setTaken(alert)}>Take on…</button></p>`}
             </li>`,
           )}
         </ul>`
       : html`<${Empty} title="Nothing is wrong">Incidents appear here while they last, and are told to your alert targets.<//>`}
+    <${Ask} title="Take this incident on?" isOpen=${taken !== null} onClose=${() => setTaken(null)} confirm="Take on"
+      onConfirm=${async () => {
+        await ask(`/api/alerts/${taken.id}/acknowledge`, { method: "POST" });
+        onDone();
+      }}>
+      <p><strong>${taken?.title}.</strong> Nobody is reminded of it any more; its end is told.</p>
+    <//>
   <//>`;
 }
 
