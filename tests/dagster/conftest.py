@@ -13,6 +13,7 @@ from agentwhere_flow.settings import Settings
 from agentwhere_flow.setup import setup
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator, own_sim, sim, simulator_process
+from tests.flow.receiver import Receiver, receiving
 from tests.flow.world import utc_now
 
 __all__ = ["own_sim", "sim", "simulator_process"]
@@ -50,3 +51,12 @@ def system(
     create_demo(system, utc_now())
     yield system
     system.close()
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """An operator's receiver of alerts, the only target there is."""
+    with receiving() as server:
+        monkeypatch.setenv("AGENTWHERE_ALERT_TARGETS", "ops")
+        monkeypatch.setenv("AGENTWHERE_SECRET_ALERT_OPS", server.address)
+        yield server

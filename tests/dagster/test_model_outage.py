@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import dagster as dg
 import pytest
 
@@ -18,19 +16,11 @@ from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from tests.dagster.daemon import Daemon
-from tests.flow.receiver import Receiver, receiving
+from tests.flow.receiver import Receiver
 from tests.flow.world import rows, utc_now
 
 TITLE = "no post can be classified"
 STARVED = ("classified_posts", "signals")
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with receiving() as server:
-        monkeypatch.setenv("AGENTWHERE_ALERT_TARGETS", "ops")
-        monkeypatch.setenv("AGENTWHERE_SECRET_ALERT_OPS", server.address)
-        yield server
 
 
 @pytest.fixture

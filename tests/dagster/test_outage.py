@@ -6,11 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.health.rules import assess
@@ -20,18 +18,10 @@ from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from tests.dagster.daemon import Daemon
-from tests.flow.receiver import Receiver, receiving
+from tests.flow.receiver import Receiver
 from tests.flow.world import utc_now
 
 CHECK = "is_reachable"
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with receiving() as server:
-        monkeypatch.setenv("AGENTWHERE_ALERT_TARGETS", "ops")
-        monkeypatch.setenv("AGENTWHERE_SECRET_ALERT_OPS", server.address)
-        yield server
 
 
 def tick(daemon: Daemon) -> dict[str, bool]:
