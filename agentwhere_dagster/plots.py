@@ -12,7 +12,7 @@ import dagster as dg
 COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1")
 
 _WIDTH, _LABEL, _BAR, _GAP = 720, 210, 22, 8
-_MARGIN, _CURVES = 90, 180
+_MARGIN, _CURVES, _DOT = 90, 180, 3
 
 
 def stacked_bars(
@@ -56,6 +56,8 @@ def curves(
 ) -> dg.MetadataValue[str]:
     """Return lines over days, with the least and the greatest value and the first and the last day told.
 
+    Each line ends in a dot, so that one of a single day is seen.
+
     Parameters
     ----------
     lines
@@ -66,7 +68,7 @@ def curves(
     points = [point for line in lines.values() for point in line] or [(date.min, 0.0)]
     first, last = min(day for day, _ in points), max(day for day, _ in points)
     lowest, highest = min(0.0, *(y for _, y in points)), max(0.0, *(y for _, y in points))
-    across = (_WIDTH - _MARGIN) / max((last - first).days, 1)
+    across = (_WIDTH - _MARGIN - _DOT) / max((last - first).days, 1)
     up = _CURVES / ((highest - lowest) or 1.0)
     top = 34
     colour = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(lines)}
@@ -74,7 +76,7 @@ def curves(
     def place(day: date, value: float) -> tuple[float, float]:
         return _MARGIN + (day - first).days * across, top + (highest - value) * up
 
-    drawn = [_text(0, 16, title, weight="bold"), *_legend(colour)]
+    drawn = [_text(0, 16, title, weight="bold")]
     for value in {lowest, 0.0, highest}:
         _, y = place(first, value)
         drawn.append(
@@ -86,8 +88,13 @@ def curves(
         drawn.append(
             f'<polyline points="{path}" fill="none" stroke="{colour[name]}" stroke-width="1.6"/>'
         )
+        if line:
+            x, y = place(*line[-1])
+            drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_DOT}" fill="{colour[name]}"/>')
     bottom = top + _CURVES + 18
-    drawn += [_text(_MARGIN, bottom, str(first)), _text(_WIDTH - 75, bottom, str(last))]
+    drawn.append(_text(_MARGIN, bottom, str(first)))
+    if last > first:
+        drawn.append(_text(_WIDTH - 75, bottom, str(last)))
     for number, (name, shade) in enumerate(colour.items(), start=1):
         y = bottom + number * 18
         drawn.append(f'<rect x="{_MARGIN}" y="{y - 9}" width="10" height="10" fill="{shade}"/>')

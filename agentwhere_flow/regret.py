@@ -11,6 +11,7 @@ from agentwhere_core.domain.enums import Venue
 from agentwhere_core.performance.regret import Chosen, TradeRegret, trade_regret
 from agentwhere_core.where.record import read_scene, read_trade
 from agentwhere_flow.report import Tally, step
+from agentwhere_flow.shares import venue_share_plots
 from agentwhere_store import regrets as store
 from agentwhere_store.regrets import RoutedTrade
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @step("routing_regret")
 def compute_regret(system: System, now: datetime) -> Tally:
-    """Compare each trade that closed since the last run with the venues that were available to it."""
+    """Compare each trade that closed since the last run with the venues that were available to it.
+
+    The report's plots show how all trades of the last month were spread over venues.
+    """
     tally = Tally()
     with system.engine.begin() as conn:
         trades = store.trades_without_regret(conn)
@@ -29,6 +33,7 @@ def compute_regret(system: System, now: datetime) -> Tally:
             (routed, _regret(routed, rates.get(routed.trade.position_id, {}))) for routed in trades
         ]
         rows = store.save_regret(conn, found, now)
+        tally.plots = venue_share_plots(conn, now)
     tally.rows_in, tally.rows_out = len(trades), rows
     errors = [regret.model_error_bps for _, regret in found if regret.model_error_bps is not None]
     tally.details |= {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Date, Numeric, cast, func, select
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_store.tables.ideas import agents, signals
@@ -28,6 +28,19 @@ class RoutingCount:
     venue: Venue | None
     decisions: int
     duration_ms: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class VenueDay:
+    """What a day's decisions (UTC) sent to a venue; None: those that found no venue.
+
+    A trade that is split counts at each venue with its leg's share.
+    """
+
+    day: date
+    venue: Venue | None
+    decisions: Decimal
+    notional_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,41 @@ def count_decisions(
             venue=Venue(row.selected_venue) if row.selected_venue else None,
             decisions=row.decisions,
             duration_ms=row.duration_ms,
+        )
+        for row in conn.execute(query)
+    ]
+
+
+def venue_days(conn: Connection, since: datetime) -> list[VenueDay]:
+    """Return what each day's decisions since a time sent to each venue; after a failover, to the last one."""
+    history = venue_routing_history
+    day = cast(func.timezone("UTC", history.c.created_at), Date).label("day")
+    venue = func.coalesce(
+        routing_legs.c.venue, history.c.failover_venue, history.c.selected_venue
+    ).label("venue")
+    share = func.coalesce(routing_legs.c.share, 1)
+    request = history.c.inputs["request"]
+    notional = cast(request["margin_usd"].astext, Numeric) * cast(
+        request["leverage"].astext, Numeric
+    )
+    query = (
+        select(
+            day,
+            venue,
+            func.sum(share).label("decisions"),
+            func.coalesce(func.sum(share * notional), 0).label("notional_usd"),
+        )
+        .outerjoin(routing_legs, routing_legs.c.routing_id == history.c.id)
+        .where(history.c.created_at >= since)
+        .group_by(day, venue)
+        .order_by(day, venue)
+    )
+    return [
+        VenueDay(
+            day=row.day,
+            venue=Venue(row.venue) if row.venue else None,
+            decisions=Decimal(row.decisions),
+            notional_usd=row.notional_usd,
         )
         for row in conn.execute(query)
     ]

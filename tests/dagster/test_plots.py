@@ -88,3 +88,10 @@ def test_little_or_nothing_is_drawn_without_complaint(
     lines: dict[str, list[tuple[date, float]]],
 ) -> None:
     assert drawn(curves("Equity", lines, unit="%").value) is not None
+
+
+def test_a_line_of_one_day_is_seen() -> None:
+    (dot,) = drawn(curves("Share", {"a": [(date(2026, 11, 20), 60.0)]}, unit="%").value).iter(
+        "{http://www.w3.org/2000/svg}circle"
+    )
+    assert float(dot.attrib["r"]) > 0
