@@ -20,6 +20,7 @@ from agentwhere_dagster import jobs
 from agentwhere_dagster.materialize import INCIDENT
 from agentwhere_dagster.resources import AgentWhere
 from agentwhere_dagster.runs import incident_of, incidents_of_last_run, run_incident, why
+from agentwhere_dagster.scale import lane_of
 
 if TYPE_CHECKING:
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
@@ -135,8 +136,8 @@ def failed_runs(
     raise_alert(
         system,
         system.clock(),
-        run_incident(run.job_name),
-        Severity.CRITICAL if run.tags.get(jobs.LANE) in jobs.MONEY_LANES else Severity.WARNING,
+        run_incident(run),
+        Severity.CRITICAL if lane_of(run.tags) in jobs.MONEY_LANES else Severity.WARNING,
         f"{run.job_name} failed",
         f"{detail}\nRun {run.run_id}",
     )
@@ -155,7 +156,7 @@ def recovered_runs(context: dg.RunStatusSensorContext, agent_where: AgentWhere) 
     from agentwhere_flow.alerts import close_alert
 
     system = agent_where.system()
-    close_alert(system, system.clock(), run_incident(context.dagster_run.job_name))
+    close_alert(system, system.clock(), run_incident(context.dagster_run))
 
 
 @dg.sensor(

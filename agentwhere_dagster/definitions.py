@@ -19,6 +19,7 @@ from agentwhere_dagster.checks import checks
 from agentwhere_dagster.freshness import with_freshness
 from agentwhere_dagster.jobs import jobs
 from agentwhere_dagster.resources import AgentWhere
+from agentwhere_dagster.scale import executor
 from agentwhere_dagster.schedules import schedules
 
 SUBJECTS = (markets, agent_what, agent_how, agent_where, positions, performance, monitoring, arena)
@@ -30,6 +31,5 @@ defs = dg.Definitions(
     schedules=schedules,
     sensors=[*sensors.sensors, *alerts.sensors],
     resources={"agent_where": AgentWhere()},
-    # These jobs are short: a process for each step would cost more than the steps themselves.
-    executor=dg.in_process_executor,
+    executor=executor(),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_dagster.assets.agent_how import policy_decisions
 from agentwhere_dagster.assets.agent_what import GROUP as AGENT_WHAT
 from agentwhere_dagster.assets.agent_where import GROUP as AGENT_WHERE
@@ -17,8 +18,8 @@ from agentwhere_dagster.assets.markets import market_context
 from agentwhere_dagster.assets.monitoring import health_report
 from agentwhere_dagster.assets.performance import GROUP as PERFORMANCE
 from agentwhere_dagster.assets.positions import positions
+from agentwhere_dagster.scale import LANE, trading_shards
 
-LANE = "agentwhere/lane"
 RUNS_KEPT_DAYS = 14
 MOST_RUNS_PER_PURGE = 2000
 _PURGE_BATCH = 200
@@ -133,5 +134,14 @@ CYCLE: tuple[Any, ...] = (
     health_monitoring,
 )
 """The jobs that make up one whole cycle, in the order of the flow."""
+
+SHARDED: tuple[Any, ...] = (trade_execution, position_monitoring)
+"""The jobs of which each shard has runs of its own, where there are several."""
+
+
+def shards_of(job: Any) -> tuple[Shard, ...]:
+    """Return the shards whose runs together do what ``job`` is for."""
+    return trading_shards() if job in SHARDED else (WHOLE,)
+
 
 jobs = [*CYCLE, full_pass, run_retention]

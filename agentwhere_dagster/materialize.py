@@ -24,8 +24,6 @@ OWNERS = ["team:agentwhere"]
 INCIDENT = "incident"
 """Metadata of a failure that names the alert which the step itself has opened."""
 
-EXECUTION_POOL = "execution"
-
 
 def materialize(
     context: dg.AssetExecutionContext,

@@ -11,6 +11,8 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from agentwhere_core.domain.enums import Venue
+from agentwhere_core.domain.sharding import WHOLE, Shard
+from agentwhere_dagster.scale import shard_of
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -27,12 +29,15 @@ class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _opened: System | None = PrivateAttr(default=None)
     _run_id: str | None = PrivateAttr(default=None)
+    _shard: Shard = PrivateAttr(default=WHOLE)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[AgentWhere]:
         """Serve one run or one tick, then give back connections."""
         _load_in_one_thread()
-        self._run_id = context.run.run_id if context.run is not None else None
+        if context.run is not None:
+            self._run_id = context.run.run_id
+            self._shard = shard_of(context.run.tags)
         try:
             yield self
         finally:
@@ -56,7 +61,7 @@ class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
         from agentwhere_flow.system import System
 
         if self._opened is None:
-            self._opened = System(Settings(), run_id=self._run_id)
+            self._opened = System(Settings(), run_id=self._run_id, shard=self._shard)
         return self._opened
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from agentwhere_dagster.materialize import INCIDENT
+from agentwhere_dagster.scale import SHARD
 
 RUNS_LOOKED_AT = 5
 
@@ -57,12 +58,13 @@ def incidents_of_last_run(instance: dg.DagsterInstance, asset: dg.AssetKey) -> s
     if run is None or run.status is not dg.DagsterRunStatus.FAILURE:
         return set()
     failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    of_run = run_incident(run.job_name)
+    of_run = run_incident(run)
     return {of_run} | {
         incident_of(entry.dagster_event) or of_run for entry in failures if entry.dagster_event
     }
 
 
-def run_incident(job_name: str) -> str:
-    """Return the name of the incident that runs of a job fail."""
-    return f"run:{job_name}"
+def run_incident(run: dg.DagsterRun) -> str:
+    """Return the name of the incident that runs of a job, or of one of its shards, fail."""
+    shard = run.tags.get(SHARD)
+    return f"run:{run.job_name}" if shard is None else f"run:{run.job_name} {shard}"

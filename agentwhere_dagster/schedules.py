@@ -2,7 +2,8 @@
 
 After an outage Dagster runs only the latest missed tick, and late. Each schedule says how late is still useful: a late
 market list is, a late execution tick is not, because the next one follows. A tick is also skipped while the same job
-is still at work, so that ticks never pile up behind a slow venue.
+is still at work, so that ticks never pile up behind a slow venue. Where trading is sharded, each shard is started, or
+skipped, by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import dagster as dg
 
 from agentwhere_core.domain.time import utc_now
 from agentwhere_dagster import jobs
+from agentwhere_dagster.jobs import shards_of
 from agentwhere_dagster.runs import unfinished_runs
+from agentwhere_dagster.scale import SHARD, shard_key, shard_tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,22 @@ def _schedule(timetable: Timetable) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=timetable.description,
     )
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def tick(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         scheduled_at = context.scheduled_execution_time
-        unfinished = unfinished_runs(context.instance, job_name=timetable.job.name)
-        if reason := refusal(timetable, scheduled_at, utc_now(), unfinished):
-            return dg.SkipReason(reason)
-        return dg.RunRequest(run_key=scheduled_at.isoformat())
+        requests, reasons = [], []
+        for shard in shards_of(timetable.job):
+            tags = shard_tags(timetable.job, shard)
+            unfinished = unfinished_runs(
+                context.instance,
+                job_name=timetable.job.name,
+                tags={SHARD: tags[SHARD]} if tags else None,
+            )
+            if reason := refusal(timetable, scheduled_at, utc_now(), unfinished):
+                reasons.append(reason)
+            else:
+                key = shard_key(scheduled_at.isoformat(), shard)
+                requests.append(dg.RunRequest(run_key=key, tags=tags))
+        return requests or dg.SkipReason(reasons[0])
 
     return tick
 

@@ -14,6 +14,7 @@ from agentwhere_dagster.assets.arena import MODELS
 from agentwhere_dagster.assets.markets import market_list_name, venue_markets
 from agentwhere_dagster.resources import AgentWhere
 from agentwhere_dagster.runs import unfinished_runs
+from agentwhere_dagster.scale import LANE, shard_key, shard_tags
 
 POLL_S = 5
 RETRY_FIRST_PASS_AFTER = timedelta(seconds=30)
@@ -32,7 +33,7 @@ _RUNNING = dg.DefaultSensorStatus.RUNNING
 )
 def new_signals(
     context: dg.SensorEvaluationContext, agent_where: AgentWhere
-) -> dg.RunRequest | dg.SkipReason:
+) -> list[dg.RunRequest] | dg.SkipReason:
     """Start trade execution as soon as there is a signal that it has not seen."""
     from agentwhere_flow.triggers import newest_signal
 
@@ -41,7 +42,12 @@ def new_signals(
     if mark is None or mark == context.cursor:
         return dg.SkipReason("No signal has come since the last run that this sensor started.")
     context.update_cursor(mark)
-    return dg.RunRequest(run_key=f"signal {mark}")
+    return [
+        dg.RunRequest(
+            run_key=shard_key(f"signal {mark}", shard), tags=shard_tags(jobs.trade_execution, shard)
+        )
+        for shard in jobs.shards_of(jobs.trade_execution)
+    ]
 
 
 @dg.sensor(
@@ -163,7 +169,7 @@ def due_models(
     if mark == due.mark and last is not None and now < last + RETRY_TURN_AFTER:
         return dg.SkipReason("Tried within the last minute; see the Runs page.")
     context.update_cursor(json.dumps({"mark": due.mark, "last": now.isoformat()}))
-    lane = {jobs.LANE: "arena beside a slow model"} if at_work else {}
+    lane = {LANE: "arena beside a slow model"} if at_work else {}
     return dg.RunRequest(tags=lane)
 
 

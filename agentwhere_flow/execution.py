@@ -46,7 +46,9 @@ def execute_orders(system: System, now: datetime) -> Tally:
     tally, outages = Tally(), Outages()
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
-            deployments = {item.id: item for item in agent_store.deployments(conn)}
+            deployments = {
+                item.id: item for item in agent_store.deployments(conn, shard=system.shard)
+            }
         accounts = {
             account.id: account for item in deployments.values() for account in item.accounts
         }
@@ -83,7 +85,7 @@ def _read_entries(
     with system.engine.begin() as conn:
         work = [
             item
-            for item in open_orders.unplaced_entries(conn, now)
+            for item in open_orders.unplaced_entries(conn, now, shard=system.shard)
             if only is None or item.routing_id in only
         ]
         switches = routing_store.engaged_switches(conn)
@@ -181,7 +183,7 @@ def _bring_home(
     with system.engine.begin() as conn:
         watched = [
             item
-            for item in fill_store.watched_accounts(conn, list(system.venues))
+            for item in fill_store.watched_accounts(conn, list(system.venues), shard=system.shard)
             if item.account.id in account_ids
         ]
     looks = []

@@ -81,7 +81,7 @@ def close_positions(
 def clear_protection(desk: ExitDesk, tally: Tally) -> None:
     """Cancel protective orders whose position is gone, so that none is left to hit a later one."""
     with desk.system.engine.begin() as conn:
-        stray = open_orders.stray_protection(conn)
+        stray = open_orders.stray_protection(conn, shard=desk.system.shard)
         tokens = {order.token for order in stray}
         markets = {(m.venue, m.token): m for m in market_store.markets(conn, tokens=tokens)}
     for account_id, group in groupby(
@@ -154,7 +154,9 @@ def _close(desk: ExitDesk, decision: ExitDecision, position: Position, attempt: 
 def _sync(desk: ExitDesk, account_ids: set[UUID | None], tally: Tally) -> None:
     """Fetch the fills of accounts that just closed something."""
     with desk.system.engine.begin() as conn:
-        watched = fill_store.watched_accounts(conn, list(desk.system.venues))
+        watched = fill_store.watched_accounts(
+            conn, list(desk.system.venues), shard=desk.system.shard
+        )
     for item in watched:
         at = desk.at(item.account)
         if item.account.id not in account_ids or at is None:

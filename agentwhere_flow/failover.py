@@ -45,7 +45,7 @@ def fail_over(
     ends here.
     """
     with system.engine.begin() as conn:
-        rejected = store.rejected_entries(conn, system.clock(), REASONS)
+        rejected = store.rejected_entries(conn, system.clock(), REASONS, shard=system.shard)
     moved = set()
     for entry in rejected if system.settings.may_send else ():
         deployment = deployments[entry.work.decision.deployment_id]

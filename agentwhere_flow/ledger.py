@@ -2,7 +2,7 @@
 
 `place` does all of it. What is left open, by a dead process or a lost answer, is the business of `settling`.
 
-Both need the lease ``execution``: while it is held, nobody else sends.
+Both need the lease ``execution``: while it is held, nobody else sends for the same deployments.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LEASE = "execution"
 LEASE_WAIT_S = 60
+SHARD_LEASE_WAIT_S = 240
 
 Sign = Callable[[str, int, datetime], bytes | None]
 
@@ -68,9 +69,11 @@ class Desk:
 
 
 def writer(system: System, now: datetime) -> AbstractContextManager[Lease]:
-    """Become the one process that may send orders; wait up to a minute for the one before."""
+    """Become the one process that may send orders of the system's shard; wait a while for the one before."""
     holder = system.run_id or "command line"
-    return lease(system.engine, LEASE, holder, now, wait_s=LEASE_WAIT_S)
+    # Where a pool does not hold the runs of one shard apart, the lease alone does: it waits as long as a tick may last.
+    wait_s = LEASE_WAIT_S if system.shard.is_whole else SHARD_LEASE_WAIT_S
+    return lease(system.engine, LEASE, holder, now, wait_s=wait_s, shard=system.shard)
 
 
 def place(desk: Desk, intent: Intent) -> list[Order]:

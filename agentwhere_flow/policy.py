@@ -48,13 +48,13 @@ def apply_policies(system: System, now: datetime) -> Tally:
     Raises
     ------
     LeaseHeldError
-        If another process has been deciding for more than a minute.
+        If another process has been deciding on these deployments for more than a minute.
     """
     holder = system.run_id or "command line"
-    with lease(system.engine, LEASE, holder, now, wait_s=LEASE_WAIT_S):
+    with lease(system.engine, LEASE, holder, now, wait_s=LEASE_WAIT_S, shard=system.shard):
         halted = _halt_losers(system, now)
         with system.engine.begin() as conn:
-            work = store.undecided(conn, now)
+            work = store.undecided(conn, now, shard=system.shard)
             agent_ids = {item.signal.agent_id for item in work}
             deployments = {item.id: item for item in agent_store.deployments(conn, agent_ids)}
             books = _read_books(conn, {item.deployment_id for item in work}, deployments, now)

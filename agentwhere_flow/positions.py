@@ -40,12 +40,12 @@ def monitor_positions(system: System, now: datetime) -> Tally:
     tally, outages = Tally(), Outages()
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
-            deployments = agent_store.deployments(conn)
+            deployments = agent_store.deployments(conn, shard=system.shard)
         accounts = {account.id: account for item in deployments for account in item.accounts}
         settled = settling.settle(system, held, accounts, tally, outages)
         compared = compare_accounts(system, now, tally, outages)
         with system.engine.begin() as conn:
-            open_now = store.open_positions(conn)
+            open_now = store.open_positions(conn, shard=system.shard)
             markets = _markets_of(conn, open_now, tally)
             to_kill = positions_to_close(conn)
         quotes = _quotes(system, markets, now, tally)
@@ -65,7 +65,7 @@ def monitor_positions(system: System, now: datetime) -> Tally:
         clear_protection(desk, tally)
         with system.engine.begin() as conn:
             performance_store.snapshot_equity(conn, now)
-            left = store.open_positions(conn)
+            left = store.open_positions(conn, shard=system.shard)
     tally.rows_in = len(open_now)
     tally.rows_out = sum(1 for p in open_now if (p.venue, p.token) in quotes)
     tally.details |= {
@@ -96,7 +96,7 @@ def _overdue(
     with system.engine.begin() as conn:
         known = [
             position
-            for position in store.open_positions(conn)
+            for position in store.open_positions(conn, shard=system.shard)
             if is_overdue(position, now)
             and (position.account_id in read or position.protection is ProtectionState.MISSING)
         ]
@@ -195,7 +195,7 @@ def _mark_all(
         )
     with system.engine.begin() as conn:
         store.save_marks(conn, marks, now)
-        return store.open_positions(conn)
+        return store.open_positions(conn, shard=system.shard)
 
 
 def _row(position: Position) -> dict[str, str]:

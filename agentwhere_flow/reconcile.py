@@ -60,7 +60,7 @@ def compare_accounts(
     """Bring home fills of all accounts that trade, and compare their positions with the venue's."""
     executing = [venue for venue in system.venues if system.execution(venue) is not None]
     with system.engine.begin() as conn:
-        watched = fill_store.watched_accounts(conn, executing)
+        watched = fill_store.watched_accounts(conn, executing, shard=system.shard)
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
         compared = list(pool.map(lambda item: compare_account(system, item, now, outages), watched))
     tally.problems += [problem for item in compared for problem in item.problems]

@@ -117,8 +117,8 @@ def route_signals(system: System, now: datetime) -> Tally:
     """Decide where each signal goes for each deployment, and keep every decision with its inputs."""
     tally = Tally()
     with system.engine.begin() as conn:
-        work = store.unrouted(conn, now)
-        by_id = {item.id: item for item in agent_store.deployments(conn)}
+        work = store.unrouted(conn, now, shard=system.shard)
+        by_id = {item.id: item for item in agent_store.deployments(conn, shard=system.shard)}
         books = _read_books(conn, {item.decision.deployment_id for item in work}, by_id, now)
     tally.rows_in = len(work)
     world = _read_world(system, {item.signal.token for item in work}, now)

@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from agentwhere_core.alerts.notices import QuietHours, Target
 from agentwhere_core.domain.enums import Severity, Venue
+from agentwhere_core.domain.sharding import PARTS
 from agentwhere_flow.health_settings import HealthSettings
 
 
@@ -26,6 +27,15 @@ class Profile(StrEnum):
     PAPER = "paper"
     TESTNET = "testnet"
     LIVE = "live"
+
+
+class Executor(StrEnum):
+    """What executes the steps of a Dagster run."""
+
+    IN_PROCESS = "in_process"
+    MULTIPROCESS = "multiprocess"
+    CELERY = "celery"
+    K8S_JOB = "k8s_job"
 
 
 class Settings(HealthSettings):
@@ -86,6 +96,10 @@ class Settings(HealthSettings):
     order_absence_margin_s: int = Field(default=5, ge=0)
     protection_deadline_s: int = Field(default=240, ge=0)
     default_stop_loss_pct: Decimal = Field(default=Decimal(10), gt=0, lt=100)
+    executor: Executor = Executor.IN_PROCESS
+    shards: int = Field(default=1, ge=1, le=len(PARTS))
+    celery_broker: SecretStr | None = None
+    celery_backend: SecretStr | None = None
     execution_concurrency: int = Field(default=4, ge=1, le=64)
     http_timeout_s: float = Field(default=10.0, gt=0)
 

@@ -54,7 +54,7 @@ def settle(
         venue: at for venue in system.venues if (at := system.execution(venue)) is not None
     }
     with system.engine.begin() as conn:
-        doubtful = open_orders.in_doubt(conn, executing)
+        doubtful = open_orders.in_doubt(conn, executing, shard=system.shard)
     by_account: dict[UUID, list[InDoubt]] = defaultdict(list)
     for item in doubtful:
         by_account[item.submission.account_id].append(item)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.time import Clock, utc_now
 from agentwhere_flow.profiles import Endpoints, endpoints
 from agentwhere_flow.secrets import SecretStore
@@ -38,6 +39,8 @@ class System:
         The orchestrator's id of this run, kept with every step's record.
     clock
         Source of the current time for deadlines inside a step.
+    shard
+        The deployments that trading steps look after; all of them unless several processes share the work.
     database
         Limits of the database's connections, as `make_engine` takes them; its own where None.
     """
@@ -48,11 +51,13 @@ class System:
         *,
         run_id: str | None = None,
         clock: Clock = utc_now,
+        shard: Shard = WHOLE,
         database: Mapping[str, int] | None = None,
     ) -> None:
         self.settings = settings
         self.run_id = run_id
         self.clock = clock
+        self.shard = shard
         self._database = database or {}
         self._closing = ExitStack()
 

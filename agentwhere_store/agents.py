@@ -27,9 +27,10 @@ from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
 from agentwhere_core.domain.errors import AlreadyThereError, ConfigurationError
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
 from agentwhere_core.how.schema import policy_from_json, policy_to_json
-from agentwhere_store.rows import insert_ignoring_known
+from agentwhere_store.rows import insert_ignoring_known, of_shard
 from agentwhere_store.tables.ideas import agent_sources, agents, research_sources, x_accounts
 from agentwhere_store.tables.trading import deployments as deployment_table
 from agentwhere_store.tables.trading import policies, venue_accounts
@@ -294,8 +295,10 @@ def put_policy(conn: Connection, deployment_id: UUID, policy: Policy, now: datet
     )
 
 
-def deployments(conn: Connection, agent_ids: Collection[UUID] | None = None) -> list[Deployment]:
-    """Return deployments of any status, with accounts and policy; of all agents if ``agent_ids`` is None.
+def deployments(
+    conn: Connection, agent_ids: Collection[UUID] | None = None, *, shard: Shard = WHOLE
+) -> list[Deployment]:
+    """Return a shard's deployments of any status, with accounts and policy; of all agents if ``agent_ids`` is None.
 
     Raises
     ------
@@ -303,7 +306,7 @@ def deployments(conn: Connection, agent_ids: Collection[UUID] | None = None) -> 
         If a policy holds a rule that this version does not know: trading without it would break a promise.
     """
     wanted = true() if agent_ids is None else deployment_table.c.agent_id.in_(list(agent_ids))
-    return _deployments(conn, wanted)
+    return _deployments(conn, wanted & of_shard(deployment_table.c.id, shard))
 
 
 def deployment(conn: Connection, deployment_id: UUID, *, lock: bool = False) -> Deployment:

@@ -19,11 +19,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from agentwhere_core.domain.enums import OrderPurpose, OrderState, PolicyOutcome, Venue
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.execution.orders import FINAL
 from agentwhere_store.open_orders import MAX_ATTEMPTS
 from agentwhere_store.routing import RoutingWork, signal_from_row
-from agentwhere_store.rows import json_safe
+from agentwhere_store.rows import json_safe, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.trading import (
     orders,
@@ -56,9 +57,9 @@ class RejectedEntry:
 
 
 def rejected_entries(
-    conn: Connection, now: datetime, reasons: Collection[Reason]
+    conn: Connection, now: datetime, reasons: Collection[Reason], *, shard: Shard = WHOLE
 ) -> list[RejectedEntry]:
-    """Return rejected entries of unexpired ``MULTI`` signals whose attempt is not on their decision's record yet.
+    """Return a shard's rejected entries of unexpired ``MULTI`` signals whose attempt is not on their decision yet.
 
     Only those of which every order has ended without a fill, so that nothing can be at a venue any more, and which
     have an attempt left. A leg of a split trade is not among them: the others go on without it.
@@ -108,6 +109,7 @@ def rejected_entries(
             orders.c.reason.in_([reason.value for reason in reasons]),
             ~is_alive,
             ~is_recorded,
+            of_shard(orders.c.deployment_id, shard),
         )
         .order_by(orders.c.id)
     )

@@ -14,8 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from agentwhere_core.domain.enums import OrderPurpose, OrderSide, OrderState, UntrackedCause, Venue
 from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import CashFlow, Fill, VenueAccount
-from agentwhere_store.rows import insert_ignoring_known, json_safe
+from agentwhere_store.rows import insert_ignoring_known, json_safe, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.trading import (
     cash_flows,
@@ -71,8 +72,10 @@ class Provenance:
         )
 
 
-def watched_accounts(conn: Connection, venues: Collection[Venue]) -> list[WatchedAccount]:
-    """Return the accounts that ever had an order at the given venues, those that were switched off since included.
+def watched_accounts(
+    conn: Connection, venues: Collection[Venue], *, shard: Shard = WHOLE
+) -> list[WatchedAccount]:
+    """Return a shard's accounts that ever had an order at the given venues, those switched off since included.
 
     Switching an account off stops entries; what it holds must be looked after until it is closed.
     """
@@ -88,6 +91,7 @@ def watched_accounts(conn: Connection, venues: Collection[Venue]) -> list[Watche
         .where(
             venue_accounts.c.venue.in_([venue.value for venue in venues]),
             engaged,
+            of_shard(venue_accounts.c.deployment_id, shard),
         )
         .order_by(venue_accounts.c.id)
     )

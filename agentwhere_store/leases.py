@@ -4,12 +4,15 @@ Two parts. A session-level advisory lock says who is alive: the server frees it 
 connection ends, however the holder died. A *fencing token*, which grows with every new holder, is kept in the table
 ``leases``: what is written under an older token is refused, so that a holder which was merely asleep does no harm when
 it wakes.
+
+A lease that is *sharded* is held part by part, each with a lock and a row of its own, so that shards of the same work
+go on side by side while any two that have a part in common exclude each other.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,21 +22,37 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from agentwhere_core.domain.errors import LeaseHeldError
+from agentwhere_core.domain.sharding import Shard
 from agentwhere_store.tables.operations import leases
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to do one step now. ``fencing_token`` is larger than that of every earlier holder."""
+    """The right to do one step now, for all deployments or for those of ``shard``.
+
+    ``fencing_token`` is larger than that of every earlier holder.
+    """
 
     name: str
     holder: str
     fencing_token: int
+    shard: Shard | None = None
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The names of the rows that hold its token: one, or one for each part of its shard."""
+        return _rows(self.name, self.shard)
 
 
 @contextmanager
 def lease(
-    engine: Engine, name: str, holder: str, now: datetime, wait_s: float = 0
+    engine: Engine,
+    name: str,
+    holder: str,
+    now: datetime,
+    wait_s: float = 0,
+    *,
+    shard: Shard | None = None,
 ) -> Iterator[Lease]:
     """Hold the lease ``name`` for the length of a ``with`` block.
 
@@ -43,23 +62,29 @@ def lease(
         Who asks, for people who wonder: a run id, or host and process.
     wait_s
         How long to wait for a present holder to finish.
+    shard
+        Which deployments it is for, where their parts are held apart; every holder of that name must then give one.
 
     Raises
     ------
     LeaseHeldError
         If another process holds it, and still does after ``wait_s``.
     """
-    key = _lock_key(name)
+    names = _rows(name, shard)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        if not _take(conn, key, wait_s):
-            raise LeaseHeldError(
-                f"another process is doing {name!r} now ({_present_holder(conn, name)}): "
-                "let it finish, its result is the same"
-            )
+        taken: list[str] = []
         try:
-            yield Lease(name, holder, _next_token(conn, name, holder, now))
+            for row in names:
+                if not _take(conn, _lock_key(row), wait_s):
+                    raise LeaseHeldError(
+                        f"another process is doing {name!r} now ({_present_holder(conn, row)}): "
+                        "let it finish, its result is the same"
+                    )
+                taken.append(row)
+            yield Lease(name, holder, _next_token(conn, names, holder, now), shard)
         finally:
-            _give_back(conn, key)
+            for row in taken:
+                _give_back(conn, _lock_key(row))
 
 
 class HeldLeases:
@@ -76,7 +101,7 @@ class HeldLeases:
     def take(self, name: str, holder: str, now: datetime) -> None:
         """Take a lease if nobody else holds it."""
         if _take(self._conn, _lock_key(name), 0):
-            token = _next_token(self._conn, name, holder, now)
+            token = _next_token(self._conn, (name,), holder, now)
             self._held[name] = Lease(name, holder, token)
 
     def give_back(self, name: str) -> None:
@@ -122,20 +147,33 @@ def _take(conn: Connection, key: int, wait_s: float) -> bool:
     return True
 
 
-def _next_token(conn: Connection, name: str, holder: str, now: datetime) -> int:
-    statement = insert(leases).values(name=name, holder=holder, fencing_token=1, acquired_at=now)
-    return int(
-        conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["name"],
-                set_={
-                    "holder": statement.excluded.holder,
-                    "acquired_at": statement.excluded.acquired_at,
-                    "fencing_token": leases.c.fencing_token + 1,
-                },
-            ).returning(leases.c.fencing_token)
-        ).scalar_one()
+def _next_token(conn: Connection, names: Sequence[str], holder: str, now: datetime) -> int:
+    """Write one token into all rows of a lease, larger than any of theirs: nobody else writes them, they are locked."""
+    largest = select(func.coalesce(func.max(leases.c.fencing_token), 0)).where(
+        leases.c.name.in_(names)
     )
+    token = int(conn.execute(largest).scalar_one()) + 1
+    statement = insert(leases).values(
+        [
+            {"name": name, "holder": holder, "fencing_token": token, "acquired_at": now}
+            for name in names
+        ]
+    )
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={
+                "holder": statement.excluded.holder,
+                "acquired_at": statement.excluded.acquired_at,
+                "fencing_token": statement.excluded.fencing_token,
+            },
+        )
+    )
+    return token
+
+
+def _rows(name: str, shard: Shard | None) -> tuple[str, ...]:
+    return (name,) if shard is None else tuple(f"{name} {part}" for part in shard.parts)
 
 
 def _give_back(conn: Connection, key: int) -> None:

@@ -22,9 +22,10 @@ from agentwhere_core.domain.enums import (
 )
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import Order, Submission
 from agentwhere_store.routing import KillSwitches, signal_from_row
-from agentwhere_store.rows import EXPIRY_LOOK_BACK
+from agentwhere_store.rows import EXPIRY_LOOK_BACK, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.trading import (
     orders,
@@ -83,8 +84,8 @@ class ExitOrders:
     is_pending: bool = False
 
 
-def in_doubt(conn: Connection, venues: Collection[Venue]) -> list[InDoubt]:
-    """Return all submissions with an order that is PLANNED, SENDING or UNKNOWN, oldest first.
+def in_doubt(conn: Connection, venues: Collection[Venue], *, shard: Shard = WHOLE) -> list[InDoubt]:
+    """Return a shard's submissions with an order that is PLANNED, SENDING or UNKNOWN, oldest first.
 
     So is an entry or exit that the venue said to have accepted: it fills or ends at once, so that a later word of the
     venue was missed, and while it stands its token is blocked.
@@ -98,6 +99,7 @@ def in_doubt(conn: Connection, venues: Collection[Venue]) -> list[InDoubt]:
             ),
         ),
         orders.c.submission_id.is_not(None),
+        of_shard(orders.c.deployment_id, shard),
     )
     rows = conn.execute(
         select(submissions, orders.c.id.label("order_id"))
@@ -127,8 +129,10 @@ def in_doubt(conn: Connection, venues: Collection[Venue]) -> list[InDoubt]:
     return [InDoubt(submission, tuple(items)) for submission, items in found.values()]
 
 
-def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> list[EntryWork]:
-    """Return routed signals that still need an entry order, or the record of their end where they expired lately.
+def unplaced_entries(
+    conn: Connection, now: datetime, limit: int = 20_000, *, shard: Shard = WHOLE
+) -> list[EntryWork]:
+    """Return a shard's routed signals that still need an entry order, or the record of their end if lately expired.
 
     That is: no order yet, or only attempts that provably left nothing at the venue and may be repeated. The protection
     that was sent with an attempt must have ended too, or it would meet the protection of the next one. After a failover
@@ -183,6 +187,7 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
         .where(
             signals.c.expires_at > now - EXPIRY_LOOK_BACK,
             venue.is_not(None),
+            of_shard(venue_routing_history.c.deployment_id, shard),
             ~exists().where(same, or_(and_(is_entry, ~repeatable), is_unsettled)),
         )
         .order_by(venue_routing_history.c.id, leg)
@@ -204,8 +209,8 @@ def unplaced_entries(conn: Connection, now: datetime, limit: int = 20_000) -> li
     ]
 
 
-def stray_protection(conn: Connection) -> list[Order]:
-    """Return protective orders that rest at a venue although there is nothing left to protect.
+def stray_protection(conn: Connection, *, shard: Shard = WHOLE) -> list[Order]:
+    """Return a shard's protective orders that rest at a venue although there is nothing left to protect.
 
     Their position is closed, or the entry that they were sent with ended without a fill.
     """
@@ -214,6 +219,7 @@ def stray_protection(conn: Connection) -> list[Order]:
         conn,
         and_(
             orders.c.purpose.in_([one.value for one in PROTECTIVE]),
+            of_shard(orders.c.deployment_id, shard),
             orders.c.state.in_([OrderState.ACKED.value, OrderState.PARTIAL.value]),
             or_(
                 exists().where(

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -257,9 +257,12 @@ def note(conn: Connection, order: Order, detail: str, now: datetime) -> None:
 
 
 def _is_current(lease: Lease) -> ColumnElement[bool]:
-    return exists().where(
-        leases.c.name == lease.name, leases.c.fencing_token == lease.fencing_token
+    held = (
+        select(func.count())
+        .select_from(leases)
+        .where(leases.c.name.in_(lease.rows), leases.c.fencing_token == lease.fencing_token)
     )
+    return held.scalar_subquery() == len(lease.rows)
 
 
 def _event(

@@ -22,12 +22,13 @@ from agentwhere_core.domain.enums import (
 )
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.how.book import Book, Engagement
 from agentwhere_store.bulk import insert_many_ignoring_known
 from agentwhere_store.performance import net_profit
 from agentwhere_store.routing import signal_from_row
-from agentwhere_store.rows import EXPIRY_LOOK_BACK
+from agentwhere_store.rows import EXPIRY_LOOK_BACK, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import capital_flows, equity_daily
 from agentwhere_store.tables.trading import (
@@ -72,8 +73,8 @@ class LimitedDay:
         return self.pnl_usd <= -self.limit_usd
 
 
-def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
-    """Return signals × active deployments of their agents that have no policy decision, oldest first.
+def undecided(conn: Connection, now: datetime, *, shard: Shard = WHOLE) -> list[PolicyWork]:
+    """Return signals × a shard's active deployments of their agents that have no policy decision, oldest first.
 
     Signals that expired lately are among them, so that what became of them is decided and on record.
     """
@@ -91,6 +92,7 @@ def undecided(conn: Connection, now: datetime) -> list[PolicyWork]:
             deployments.c.status == DeploymentStatus.ACTIVE.value,
             deployments.c.created_at < signals.c.expires_at,
             ~decided,
+            of_shard(deployments.c.id, shard),
         )
         .order_by(signals.c.id, deployments.c.id)
     )

@@ -32,12 +32,13 @@ from agentwhere_core.domain.enums import (
 from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.events import PositionEvent
 from agentwhere_core.domain.ids import new_id
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import (
     AccountState,
     Position,
 )
 from agentwhere_store.bulk import incoming_rows
-from agentwhere_store.rows import json_safe
+from agentwhere_store.rows import json_safe, of_shard
 from agentwhere_store.tables.trading import (
     position_events,
     positions,
@@ -236,10 +237,13 @@ def add_event(
 
 
 def open_positions(
-    conn: Connection, *, account_ids: Collection[UUID] | None = None
+    conn: Connection, *, account_ids: Collection[UUID] | None = None, shard: Shard = WHOLE
 ) -> list[Position]:
-    """Return open positions, of all accounts or of some."""
-    condition: ColumnElement[bool] = positions.c.status == PositionStatus.OPEN.value
+    """Return a shard's open positions, of all its accounts or of some."""
+    condition = and_(
+        positions.c.status == PositionStatus.OPEN.value,
+        of_shard(positions.c.deployment_id, shard),
+    )
     if account_ids is not None:
         condition = and_(condition, positions.c.account_id.in_(list(account_ids)))
     return _positions(conn, condition)

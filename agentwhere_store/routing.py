@@ -15,9 +15,10 @@ from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Side, V
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import PolicyDecision, RoutingConfig
 from agentwhere_core.where.config import validate_config
-from agentwhere_store.rows import EXPIRY_LOOK_BACK, json_safe
+from agentwhere_store.rows import EXPIRY_LOOK_BACK, json_safe, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import kill_switches
 from agentwhere_store.tables.trading import (
@@ -173,8 +174,10 @@ def signal_from_row(row: Any) -> Signal:
     )
 
 
-def unrouted(conn: Connection, now: datetime, limit: int = 20_000) -> list[RoutingWork]:
-    """Return signals × deployments that passed policy and have no routing decision, oldest first.
+def unrouted(
+    conn: Connection, now: datetime, limit: int = 20_000, *, shard: Shard = WHOLE
+) -> list[RoutingWork]:
+    """Return a shard's signals × deployments that passed policy and have no routing decision, oldest first.
 
     Signals that expired lately are among them, so that their end is on record.
     """
@@ -196,6 +199,7 @@ def unrouted(conn: Connection, now: datetime, limit: int = 20_000) -> list[Routi
             signals.c.expires_at > now - EXPIRY_LOOK_BACK,
             policy_decisions.c.outcome != PolicyOutcome.REFUSED.value,
             ~decided,
+            of_shard(policy_decisions.c.deployment_id, shard),
         )
         .order_by(policy_decisions.c.id)
         .limit(limit)

@@ -9,8 +9,10 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table, Text, cast, func, true
 from sqlalchemy.dialects.postgresql import insert
+
+from agentwhere_core.domain.sharding import Shard
 
 # How long after its expiry a signal is still looked at, so that its end is put on record.
 EXPIRY_LOOK_BACK = timedelta(days=7)
@@ -29,6 +31,13 @@ def json_safe(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [json_safe(item) for item in value]
     return value
+
+
+def of_shard(deployment_id: ColumnElement[UUID], shard: Shard) -> ColumnElement[bool]:
+    """Return the condition that a row's deployment is one of ``shard``; none where that is all of them."""
+    if shard.is_whole:
+        return true()
+    return func.right(cast(deployment_id, Text), 1).in_(shard.parts)
 
 
 def storable(value: Any) -> Any:

@@ -6,8 +6,9 @@ import dagster as dg
 
 from agentwhere_dagster.assets.agent_how import policy_decisions
 from agentwhere_dagster.assets.markets import venue_markets
-from agentwhere_dagster.materialize import EXECUTION_POOL, OWNERS, materialize
+from agentwhere_dagster.materialize import OWNERS, materialize
 from agentwhere_dagster.resources import AgentWhere
+from agentwhere_dagster.scale import money_pool
 
 GROUP = "agent_where"
 
@@ -35,7 +36,7 @@ def routing_decisions(
     owners=OWNERS,
     kinds={"api", "postgres"},
     tags={"agentwhere/step": "execute", "agentwhere/moves-money": "true"},
-    pool=EXECUTION_POOL,
+    pool=money_pool(),
     code_version="1",
 )
 def orders(context: dg.AssetExecutionContext, agent_where: AgentWhere) -> dg.MaterializeResult[Any]:

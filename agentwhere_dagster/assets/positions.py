@@ -5,8 +5,9 @@ from typing import Any
 import dagster as dg
 
 from agentwhere_dagster.assets.agent_where import orders
-from agentwhere_dagster.materialize import EXECUTION_POOL, OWNERS, materialize
+from agentwhere_dagster.materialize import OWNERS, materialize
 from agentwhere_dagster.resources import AgentWhere
+from agentwhere_dagster.scale import money_pool
 
 
 @dg.asset(
@@ -15,7 +16,7 @@ from agentwhere_dagster.resources import AgentWhere
     owners=OWNERS,
     kinds={"api", "postgres"},
     tags={"agentwhere/step": "monitor", "agentwhere/moves-money": "true"},
-    pool=EXECUTION_POOL,
+    pool=money_pool(),
     code_version="1",
 )
 def positions(

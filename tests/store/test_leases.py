@@ -8,14 +8,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Engine
 
 from agentwhere_core.domain.errors import LeaseHeldError
+from agentwhere_core.domain.sharding import WHOLE, Shard, shards
 from agentwhere_store.engine import make_engine
 from agentwhere_store.leases import Lease, lease
+from agentwhere_store.orders import check_lease
 
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 HOLDER = """
@@ -92,3 +95,53 @@ def test_a_killed_holder_frees_its_lease_at_once(engine: Engine, database_url: s
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert take(engine, wait_s=30).fencing_token == token + 1
+
+
+def hold(engine: Engine, shard: Shard, wait_s: float = 0) -> AbstractContextManager[Lease]:
+    return lease(engine, "orders", f"run of {shard}", NOW, wait_s=wait_s, shard=shard)
+
+
+def test_shards_of_one_count_hold_their_leases_side_by_side(engine: Engine) -> None:
+    one, two = shards(2)
+    with hold(engine, one), hold(engine, two), pytest.raises(LeaseHeldError, match="run of 1/2"):
+        hold(engine, one).__enter__()
+
+
+@pytest.mark.parametrize("other", [WHOLE, Shard(1, 3), Shard(2, 3), Shard(3, 4)], ids=str)
+def test_shards_that_overlap_exclude_each_other_whatever_their_count(
+    engine: Engine, other: Shard
+) -> None:
+    with hold(engine, Shard(1, 2)), pytest.raises(LeaseHeldError):
+        hold(engine, other).__enter__()
+    with hold(engine, other), pytest.raises(LeaseHeldError):
+        hold(engine, Shard(1, 2)).__enter__()
+
+
+def test_who_cannot_have_all_parts_keeps_none(engine: Engine) -> None:
+    with hold(engine, Shard(2, 2)):
+        with pytest.raises(LeaseHeldError):
+            hold(engine, WHOLE).__enter__()
+        with hold(engine, Shard(1, 2)):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("asleep", "newer"), [(WHOLE, Shard(2, 2)), (Shard(2, 2), WHOLE), (Shard(1, 2), Shard(1, 3))]
+)
+def test_a_holder_that_slept_may_not_send_once_any_part_was_taken_over(
+    engine: Engine, asleep: Shard, newer: Shard
+) -> None:
+    with hold(engine, asleep) as old:
+        pass
+    with engine.begin() as conn:
+        check_lease(conn, old)
+    with hold(engine, newer) as new, engine.begin() as conn:
+        check_lease(conn, new)
+        with pytest.raises(LeaseHeldError):
+            check_lease(conn, old)
+
+
+def test_another_shard_takes_nothing_from_a_holder(engine: Engine) -> None:
+    one, two = shards(2)
+    with hold(engine, one) as held, hold(engine, two), engine.begin() as conn:
+        check_lease(conn, held)
