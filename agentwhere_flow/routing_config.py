@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.trade import RoutingConfig
 from agentwhere_core.where.config import config_of
 from agentwhere_store import agents as agent_store
+from agentwhere_store import markets as market_store
 from agentwhere_store import routing as store
 from agentwhere_store.routing import ConfigVersion
 
@@ -57,10 +59,12 @@ def change_config(
     Raises
     ------
     ConfigurationError
-        If there is no such agent, or the configuration cannot work; nothing is written then.
+        If there is no such agent, a token is known to no venue, or the configuration cannot work; nothing is written
+        then.
     """
     with system.engine.begin() as conn:
         agent_id = _agent_id(conn, agent)
+        _check_tokens(change, market_store.known_tokens(conn))
         before = _in_force(store.routing_configs(conn), agent_id)
         wanted = config_of(
             venue_priority=before.venue_priority
@@ -96,6 +100,22 @@ def _agent_id(conn: Connection, name: str | None) -> UUID | None:
     if found is None:
         raise ConfigurationError(f"there is no agent {name!r}: see `agentwhere agents list`")
     return found.id
+
+
+def _check_tokens(change: ConfigChange, known: frozenset[str]) -> None:
+    """Refuse lists for tokens that no venue knows, once any markets are known; taking a list away is always allowed."""
+    for field, lists in (
+        ("token_overrides", change.token_overrides or {}),
+        ("token_exclusions", change.token_exclusions or {}),
+    ):
+        for token, names in lists.items():
+            if names and known and token not in known:
+                alike = get_close_matches(token.upper(), sorted(known), n=3)
+                hint = f": is it {' or '.join(alike)}?" if alike else "."
+                raise ConfigurationError(
+                    f"{field} names {token!r}, which no venue lists under this canonical symbol{hint} "
+                    "Markets are read anew by `agentwhere sync-markets`."
+                )
 
 
 def _in_force(configs: Mapping[UUID | None, RoutingConfig], agent_id: UUID | None) -> RoutingConfig:

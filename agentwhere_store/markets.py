@@ -116,6 +116,11 @@ def listed_tokens(conn: Connection) -> frozenset[str]:
     return frozenset(conn.execute(active).scalars())
 
 
+def known_tokens(conn: Connection) -> frozenset[str]:
+    """Return every canonical symbol that any venue lists or ever listed."""
+    return frozenset(conn.execute(select(venue_markets.c.token_symbol).distinct()).scalars())
+
+
 def summaries(conn: Connection) -> list[VenueSummary]:
     """Return a summary of each venue that was ever synced."""
     active = venue_markets.c.is_active

@@ -1,5 +1,6 @@
 """Agent What: from published posts to sized signals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,15 @@ from agentwhere_dagster.materialize import OWNERS, materialize
 from agentwhere_dagster.resources import AgentWhere
 
 GROUP = "agent_what"
+USAGE = (
+    "calls",
+    "from_cache",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost_usd",
+    "cost_today_usd",
+    "daily_budget_usd",
+)
 
 
 @dg.asset(
@@ -39,7 +49,9 @@ def classified_posts(
     """Ask the language model what each post proposes; one that it cannot answer stays pending with its error."""
     from agentwhere_flow.classify import classify_posts
 
-    return materialize(context, agent_where, classify_posts)
+    result = materialize(context, agent_where, classify_posts)
+    metadata: Mapping[str, Any] = result.metadata or {}
+    return dg.MaterializeResult(metadata={**metadata, **usage_figures(metadata["details"].value)})
 
 
 @dg.asset(
@@ -57,6 +69,18 @@ def signals(
     from agentwhere_flow.signals import generate_signals
 
     return materialize(context, agent_where, generate_signals)
+
+
+def usage_figures(told: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
+    """Return what the model was used for as numbers of their own, which the UI draws over time.
+
+    The exact amounts stand in the details; a number that is not known, such as a budget that nobody set, is left out.
+    """
+    return {
+        name: dg.MetadataValue.float(float(told[name]))
+        for name in USAGE
+        if told.get(name) is not None
+    }
 
 
 assets = [posts, classified_posts, signals]

@@ -63,3 +63,21 @@ def test_a_decision_that_does_not_exist_cannot_be_replayed(cli: Cli) -> None:
     assert "either a token" in cli("route").stderr
     assert cli.json("routing", "history") == []
     assert cli.json("routing", "regret") == []
+
+
+def test_a_token_or_venue_that_nobody_knows_is_refused_and_nothing_changes(
+    cli: Cli,
+) -> None:
+    cli.json("setup")
+    early = cli.json("routing", "set", "--exclude", "NOSUCH=LIGHTER")
+    assert early["exclusions"] == "NOSUCH: LIGHTER", "no market is known yet that could say better"
+    cli.json("sync-markets")
+    token = cli("routing", "set", "--exclude", "ETHH=LIGHTER")
+    assert token.returncode == 1
+    assert "token_exclusions names 'ETHH'" in token.stderr
+    assert "is it ETH" in token.stderr
+    venue = cli("routing", "set", "--exclude", "ETH=LIGHTHOUSE")
+    assert venue.returncode == 1
+    assert "token_exclusions[ETH] names 'LIGHTHOUSE'" in venue.stderr
+    assert cli.json("routing", "show")["version"] == 2
+    assert cli.json("routing", "set", "--exclude", "NOSUCH=")["exclusions"] == ""

@@ -220,3 +220,38 @@ def test_money_is_committed_by_keys_that_may_trade_only(empty: System) -> None:
         with api.client(trader) as client:
             assert client.post("/api/agents", json=NEW_AGENT).status_code == 403
             assert client.post("/api/deployments", json=wanted).status_code == 201
+
+
+def test_token_exclusions_are_set_shown_and_taken_away(api: Served) -> None:
+    path = "/api/venue-routing/config"
+    with api.client() as client:
+        wish = {"tokenExclusions": {"BTC": ["LIGHTER"], "XAU": ["OSTIUM"]}}
+        written = client.post(path, json=wish)
+        assert written.status_code == 200, written.text
+        shown = client.get(path).json()
+        assert shown == written.json()
+        assert shown["config"]["token_exclusions"] == wish["tokenExclusions"]
+        client.post(path, json={"tokenExclusions": {"XAU": []}})
+        assert client.get(path).json()["config"]["token_exclusions"] == {"BTC": ["LIGHTER"]}
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"ETHH": ["LIGHTER"]}, "token_exclusions names 'ETHH'"),
+        ({"eth": ["LIGHTER"]}, "is it ETH"),
+        ({"ETH": ["LIGHTHOUSE"]}, "LIGHTER"),
+        ({"ETH": ["HYPERLIQUID", "OSTIUM", "LIGHTER"]}, "leaves no venue to ETH"),
+        ({"ETH": ["LIGHTER", "LIGHTER"]}, "names a venue twice"),
+    ],
+)
+def test_an_exclusion_that_cannot_work_is_refused_and_nothing_changes(
+    desk: System, wish: dict[str, list[str]], said: str
+) -> None:
+    path = "/api/venue-routing/config"
+    with serving(desk) as served, served.client() as client:
+        before = client.get(path).json()
+        refused = client.post(path, json={"tokenExclusions": wish})
+        assert refused.status_code == 422
+        assert said in refused.text
+        assert client.get(path).json() == before
