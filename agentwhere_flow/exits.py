@@ -60,12 +60,14 @@ def close_positions(
         return []
     by_id = {position.id: position for position in open_now}
     with desk.system.engine.begin() as conn:
-        earlier = open_orders.exits_of(conn, [decision.position_id for decision in decisions])
+        wanted = [decision.position_id for decision in decisions]
+        earlier = open_orders.exits_of(conn, wanted, desk.now)
+        ended = open_orders.closed_at_venue(conn, wanted, desk.now)
     sent = []
     for decision in decisions:
         position = by_id[decision.position_id]
         before = earlier.get(position.id, ExitOrders())
-        if before.is_pending:
+        if before.is_pending or position.id in ended:
             tally.refuse(Reason.ORDER_PENDING)
             continue
         try:

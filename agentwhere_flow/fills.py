@@ -2,12 +2,15 @@
 
 Each token is stored and folded by itself: one whose fills contradict each other is stopped, with an alert, and the rest
 of the account goes on. It is tried again with every look, and followed again once it agrees.
+
+A fill that does not say whose order made it may be that of an order in doubt. Until that order is settled its token's
+fills are left at the venue: who caused a change is not guessed, and never corrected afterwards.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -21,6 +24,7 @@ from agentwhere_core.domain.events import Incident, PositionEvent
 from agentwhere_core.domain.trade import AccountState, Fill, Position, VenuePosition
 from agentwhere_flow.alerts import close_alert, raise_alert
 from agentwhere_flow.folding import Folder, fold
+from agentwhere_store import cash_flows, open_orders
 from agentwhere_store import fills as store
 from agentwhere_store.fills import WatchedAccount
 from agentwhere_store.positions import add_event
@@ -62,6 +66,8 @@ def store_fills(
     changed: list[Position] = []
     broken: dict[str, str] = {}
     with system.engine.begin() as conn:
+        in_doubt = open_orders.tokens_in_doubt(conn, account.id)
+        waiting = in_doubt & store.unexplained(conn, account.id, fills) if in_doubt else in_doubt
         within = timedelta(seconds=system.settings.protection_deadline_s)
         folder = Folder(conn, watched, now, within)
         stopped = {
@@ -69,7 +75,7 @@ def store_fills(
             for one in untracked_now(conn, [account.id])
             if one.cause is UntrackedCause.FILLS_CONTRADICT
         }
-        for token in sorted(by_token.keys() | stopped):
+        for token in sorted((by_token.keys() | stopped) - waiting):
             try:
                 with conn.begin_nested():
                     fresh = store.insert_fills(conn, account.id, by_token.get(token, []), now)
@@ -86,10 +92,11 @@ def store_fills(
                     evidence={"fills": [one.fill_id for one in by_token.get(token, [])]},
                     now=now,
                 )
-        for token in stopped - broken.keys():
+        mended = stopped - broken.keys() - waiting
+        for token in mended:
             follow_again(conn, account.id, token, now)
-        _advance(folder, by_token, broken)
-    _tell(system, watched, broken, stopped - broken.keys(), now)
+        _advance(folder, by_token, broken.keys() | waiting)
+    _tell(system, watched, broken, mended, now)
     return changed
 
 
@@ -105,8 +112,10 @@ def sync_cash_flows(
     """
     flows = adapter.cash_flows(watched.account, watched.flows_since - OVERLAP)
     with system.engine.begin() as conn:
-        count = store.insert_cash_flows(conn, watched.account.id, flows, now)
-        for position_id, amount, references in store.funding_booked(conn, watched.account.id, now):
+        count = cash_flows.insert_cash_flows(conn, watched.account.id, flows, now)
+        for position_id, amount, references in cash_flows.funding_booked(
+            conn, watched.account.id, now
+        ):
             add_event(
                 conn,
                 position_id,
@@ -170,14 +179,12 @@ def _older(watched: WatchedAccount, held: VenuePosition) -> str:
     )
 
 
-def _advance(
-    folder: Folder, by_token: Mapping[str, Sequence[Fill]], broken: Mapping[str, str]
-) -> None:
-    """Ask from the newest fill on the next time, but not past one that could not be stored."""
+def _advance(folder: Folder, by_token: Mapping[str, Sequence[Fill]], left: Collection[str]) -> None:
+    """Ask from the newest fill on the next time, but not past one of a token that was not stored."""
     times = [fill.at for fills in by_token.values() for fill in fills]
     if not times:
         return
-    unstored = [fill.at for token in broken for fill in by_token.get(token, ())]
+    unstored = [fill.at for token in left for fill in by_token.get(token, ())]
     since = min([max(times), *unstored])
     store.want_fills_since(folder.conn, folder.watched.account.id, since)
 

@@ -131,7 +131,8 @@ def _guard(watch: Watch, position: Position, placed: Sequence[Order]) -> list[st
 def _repair(watch: Watch, position: Position, placed: Sequence[Order], look: Look) -> _Repair:
     """Place what is missing, then cancel what does not fit."""
     wrong_size = {order.purpose for order in look.superfluous}
-    gone = [p for p in look.missing if p not in wrong_size and _is_gone(watch, placed, p)]
+    unlisted = [p for p in look.missing if p not in wrong_size]
+    gone = _gone(watch, placed, unlisted)
     missing = [p for p in look.missing if p in wrong_size or p in gone]
     if gone and position.protection is not ProtectionState.MISSING:
         _tell(
@@ -157,19 +158,28 @@ def _repair(watch: Watch, position: Position, placed: Sequence[Order], look: Loo
     return _Repair(orders, frozenset(missing), problems)
 
 
-def _is_gone(watch: Watch, placed: Sequence[Order], purpose: OrderPurpose) -> bool:
-    """Tell whether a purpose that the venue does not list is really unserved: nothing of it is in doubt or filled."""
-    for order in placed:
-        if order.purpose is not purpose:
-            continue
-        if order.state in IN_DOUBT:
-            return False
-        if order.state in _LIVE:
-            now = settling.refresh(watch.desk, order, absent=Reason.PROTECTION_LOST)
-            if now.state in _LIVE or now.state is OrderState.FILLED:
-                # The list and the order's own state were read one after the other; the next tick sees both.
-                return False
-    return True
+def _gone(
+    watch: Watch, placed: Sequence[Order], purposes: Sequence[OrderPurpose]
+) -> list[OrderPurpose]:
+    """Return the purposes, of those that the venue does not list, that are really unserved: nothing is in doubt.
+
+    The list and each order's own state are read one after the other. Where one of them has filled meanwhile, it closed
+    the position: the next ticks bring its fills, and there is nothing to place again.
+    """
+    gone = []
+    for purpose in purposes:
+        of_purpose = [order for order in placed if order.purpose is purpose]
+        now = [
+            settling.refresh(watch.desk, order, absent=Reason.PROTECTION_LOST)
+            for order in of_purpose
+            if order.state in _LIVE
+        ]
+        if any(order.state is OrderState.FILLED for order in now):
+            return []
+        in_doubt = any(order.state in IN_DOUBT for order in of_purpose)
+        if not in_doubt and not any(order.state in _LIVE for order in now):
+            gone.append(purpose)
+    return gone
 
 
 def _place(

@@ -46,8 +46,10 @@ def protect_accounts(
         tokens = {one.token for look in looks for one in look.resting}
         tokens |= {position.token for position in positions}
         markets = {(m.venue, m.token): m for m in market_store.markets(conn, tokens=tokens)}
-        exits = open_orders.exits_of(conn, [position.id for position in positions])
-    closing = frozenset(position_id for position_id, found in exits.items() if found.is_pending)
+        held_ids = [position.id for position in positions]
+        exits = open_orders.exits_of(conn, held_ids, now)
+        closing = open_orders.closed_at_venue(conn, held_ids, now)
+    closing |= {position_id for position_id, found in exits.items() if found.is_pending}
 
     def protect(look: AccountLook) -> list[str]:
         adapter = system.execution(look.account.venue)

@@ -140,10 +140,14 @@ def _book_cash_flows(
 
 
 def _differences(system: System, account: VenueAccount, state: AccountState) -> dict[str, str]:
-    """Return, by token, how our open positions differ from the venue's; what is not followed is left out."""
+    """Return, by token, how our open positions differ from the venue's.
+
+    What is not followed is left out, and so is a token with an order in doubt: its outcome decides what we hold.
+    """
     with system.engine.begin() as conn:
         held = store.open_positions(conn, account_ids=[account.id])
-        untracked = {one.token for one in untracked_now(conn, [account.id])}
+        left_out = {one.token for one in untracked_now(conn, [account.id])}
+        left_out |= open_orders.tokens_in_doubt(conn, account.id)
     ours = {position.token: position.size * position.side.sign for position in held}
     theirs: dict[str, Decimal] = defaultdict(Decimal)
     for position in state.positions:
@@ -153,7 +157,7 @@ def _differences(system: System, account: VenueAccount, state: AccountState) -> 
             f"{account.venue} account {account.address} holds {theirs.get(token, Decimal(0))} {token}, "
             f"our fills say {ours.get(token, Decimal(0))}: compare its fills at the venue before trading on"
         )
-        for token in sorted((ours.keys() | theirs.keys()) - untracked)
+        for token in sorted((ours.keys() | theirs.keys()) - left_out)
         if ours.get(token) != theirs.get(token)
     }
 

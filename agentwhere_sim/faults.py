@@ -23,6 +23,7 @@ down            the connection closes; until the fault is deleted unless ``count
 sequencer_drop  ``lighter`` only: the transaction is accepted, and then never happens
 keeper_dead     ``ostium`` only: the keeper passes over the next ``count`` orders for good
 stuck           ``ostium`` only: a transaction is accepted, and left out of every block until it is replaced
+subgraph_late   ``ostium`` only: trades, orders and the block of the subgraph stand still until the fault is deleted
 =============== =========================================================================================
 """
 
@@ -61,6 +62,7 @@ KINDS = (
     "sequencer_drop",
     "keeper_dead",
     "stuck",
+    "subgraph_late",
 )
 _BEFORE = ("reject", "429", "5xx", "slow", "drop_before", "hang_before", "down")
 _AFTER = ("5xx_after", "drop_after", "hang_after", "malformed")

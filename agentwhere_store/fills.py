@@ -1,4 +1,4 @@
-"""Fills and cash flows: what really happened at the venues, stored once and linked to our orders and positions."""
+"""Fills: what really happened at the venues, stored once and linked to our orders and positions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from sqlalchemy.dialects.postgresql import insert
 from agentwhere_core.domain.enums import OrderPurpose, OrderSide, OrderState, UntrackedCause, Venue
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.sharding import WHOLE, Shard
-from agentwhere_core.domain.trade import CashFlow, Fill, VenueAccount
-from agentwhere_store.rows import insert_ignoring_known, json_safe, of_shard
+from agentwhere_core.domain.trade import Fill, VenueAccount
+from agentwhere_store.rows import json_safe, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.trading import (
     cash_flows,
     deployments,
     fills,
     orders,
-    positions,
     untracked_tokens,
     venue_accounts,
 )
@@ -127,6 +126,39 @@ def insert_fills(
     return frozenset(tokens)
 
 
+def unexplained(conn: Connection, account_id: UUID, found: Sequence[Fill]) -> frozenset[str]:
+    """Return the tokens with a fill, not stored yet, of which neither venue nor ledger says whose order made it.
+
+    A fill that names the order behind it, by our client id or by the venue's number for it, is explained; so is one
+    that a price of the position itself brought about, and a liquidation.
+    """
+    nameless = [
+        fill
+        for fill in found
+        if fill.client_id is None and fill.trigger is None and not fill.is_liquidation
+    ]
+    if not nameless:
+        return frozenset()
+    known = conn.execute(
+        select(fills.c.fill_id).where(
+            fills.c.account_id == account_id,
+            fills.c.fill_id.in_([fill.fill_id for fill in nameless]),
+        )
+    )
+    ours = conn.execute(
+        select(orders.c.venue_order_id).where(
+            orders.c.account_id == account_id,
+            orders.c.venue_order_id.in_([fill.venue_order_id for fill in nameless]),
+        )
+    )
+    stored, numbers = set(known.scalars()), set(ours.scalars())
+    return frozenset(
+        fill.token
+        for fill in nameless
+        if fill.fill_id not in stored and fill.venue_order_id not in numbers
+    )
+
+
 def want_fills_since(conn: Connection, account_id: UUID, since: datetime) -> None:
     """Keep from when on an account's fills are asked for the next time."""
     conn.execute(
@@ -169,6 +201,7 @@ def _insert_fills(
                 "fee_usd": fill.fee_usd,
                 "closed_pnl_usd": fill.closed_pnl_usd,
                 "is_liquidation": fill.is_liquidation,
+                "trigger": fill.trigger,
                 "raw": json_safe(fill.raw),
                 "at": fill.at,
                 "recorded_at": now,
@@ -200,47 +233,6 @@ def _resting_protection(
     return {(row.token_symbol, OrderPurpose(row.purpose)): row.id for row in rows}
 
 
-def insert_cash_flows(
-    conn: Connection, account_id: UUID, new: Sequence[CashFlow], now: datetime
-) -> int:
-    """Store cash flows that are not known yet, funding linked to the position that was open then."""
-    count = insert_ignoring_known(
-        conn,
-        cash_flows,
-        [
-            {
-                "id": new_id(),
-                "venue": flow.venue.value,
-                "account_id": account_id,
-                "reference": flow.reference,
-                "kind": flow.kind,
-                "token_symbol": flow.token,
-                "amount_usd": flow.amount_usd,
-                "at": flow.at,
-                "recorded_at": now,
-            }
-            for flow in new
-        ],
-        known_by=("venue", "account_id", "reference"),
-    )
-    if count:
-        conn.execute(
-            update(cash_flows)
-            .where(
-                cash_flows.c.account_id == account_id,
-                cash_flows.c.position_id.is_(None),
-                cash_flows.c.kind == "FUNDING",
-                positions.c.account_id == cash_flows.c.account_id,
-                positions.c.token_symbol == cash_flows.c.token_symbol,
-                positions.c.opened_at <= cash_flows.c.at,
-                or_(positions.c.closed_at.is_(None), positions.c.closed_at >= cash_flows.c.at),
-            )
-            .values(position_id=positions.c.id)
-        )
-        _refresh_funding(conn, account_id, now)
-    return count
-
-
 def fills_in(conn: Connection, account_id: UUID, token: str) -> list[Fill]:
     """Return an account's fills in a token, oldest first, without those of a position older than its registration."""
     is_foreign = exists().where(
@@ -265,27 +257,6 @@ def tokens_sent(conn: Connection, account_id: UUID) -> frozenset[str]:
         .where(orders.c.account_id == account_id, orders.c.sent_at.is_not(None))
     )
     return frozenset(rows.scalars())
-
-
-def funding_booked(
-    conn: Connection, account_id: UUID, at: datetime
-) -> list[tuple[UUID, Decimal, list[str]]]:
-    """Return what was booked ``at`` that moment: position, amount in USD, and the venue's references."""
-    rows = conn.execute(
-        select(
-            cash_flows.c.position_id,
-            func.sum(cash_flows.c.amount_usd).label("amount"),
-            func.array_agg(cash_flows.c.reference).label("evidence"),
-        )
-        .where(
-            cash_flows.c.account_id == account_id,
-            cash_flows.c.kind == "FUNDING",
-            cash_flows.c.position_id.is_not(None),
-            cash_flows.c.recorded_at == at,
-        )
-        .group_by(cash_flows.c.position_id)
-    )
-    return [(row.position_id, row.amount, sorted(row.evidence)) for row in rows]
 
 
 def assign_fills(
@@ -346,9 +317,13 @@ def provenance(conn: Connection, account_id: UUID, fill_ids: Collection[str]) ->
 def purposes_of_fills(
     conn: Connection, account_id: UUID, fill_ids: Collection[str]
 ) -> dict[str, OrderPurpose | None]:
-    """Return why each fill happened: the purpose of its order, or None if the order is not ours."""
+    """Return why each fill happened: the price that it was triggered by, or the purpose of its order.
+
+    None if it was no trigger of the position's, and no order of ours.
+    """
+    why = func.coalesce(fills.c.trigger, orders.c.purpose).label("purpose")
     rows = conn.execute(
-        select(fills.c.fill_id, orders.c.purpose)
+        select(fills.c.fill_id, why)
         .outerjoin(orders, orders.c.id == fills.c.order_id)
         .where(fills.c.account_id == account_id, fills.c.fill_id.in_(list(fill_ids)))
     )
@@ -369,20 +344,6 @@ def new_purposes(
     return purposes_of_fills(conn, account_id, list(rows.scalars()))
 
 
-def _refresh_funding(conn: Connection, account_id: UUID, now: datetime) -> None:
-    """Bring positions up to date with their funding, closed ones too: a payment may be listed after the close."""
-    total = (
-        select(func.coalesce(func.sum(cash_flows.c.amount_usd), 0))
-        .where(cash_flows.c.position_id == positions.c.id)
-        .scalar_subquery()
-    )
-    conn.execute(
-        update(positions)
-        .where(positions.c.account_id == account_id, positions.c.funding_usd != total)
-        .values(funding_usd=total, updated_at=now)
-    )
-
-
 def _fill(row: Any) -> Fill:
     return Fill(
         venue=Venue(row.venue),
@@ -400,4 +361,5 @@ def _fill(row: Any) -> Fill:
         at=row.at,
         is_liquidation=row.is_liquidation,
         raw=row.raw,
+        trigger=OrderPurpose(row.trigger) if row.trigger else None,
     )

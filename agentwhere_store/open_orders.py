@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from agentwhere_store.routing import KillSwitches, signal_from_row
 from agentwhere_store.rows import EXPIRY_LOOK_BACK, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.trading import (
+    fills,
     orders,
     policy_decisions,
     positions,
@@ -38,6 +39,8 @@ from agentwhere_store.tables.trading import (
 
 PROTECTIVE = (OrderPurpose.TAKE_PROFIT, OrderPurpose.STOP_LOSS)
 MAX_ATTEMPTS = 3
+# A venue that lists an order as filled lists its fills within this time.
+FILLS_FOLLOW_WITHIN = timedelta(minutes=10)
 RETRIABLE = (Reason.NEVER_SENT, Reason.NEVER_ARRIVED, Reason.NOT_FILLED)
 
 _IN_DOUBT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN)
@@ -78,7 +81,7 @@ class InDoubt:
 
 @dataclass(frozen=True, slots=True)
 class ExitOrders:
-    """How often a position was tried to be closed, and whether the last try is still open."""
+    """How often a position was tried to be closed, and whether the last try may still close it."""
 
     attempts: int = 0
     is_pending: bool = False
@@ -274,9 +277,31 @@ def pending_tokens(conn: Connection, account_ids: Collection[UUID]) -> dict[UUID
     return {row.account_id: frozenset(row.tokens) for row in rows}
 
 
-def exits_of(conn: Connection, position_ids: Collection[UUID]) -> dict[UUID, ExitOrders]:
-    """Return, by position, how many exit orders it has had and whether one is not settled."""
-    is_unsettled = orders.c.state.in_([state.value for state in _UNSETTLED])
+def tokens_in_doubt(conn: Connection, account_id: UUID) -> frozenset[str]:
+    """Return an account's tokens with an entry or exit of which nobody knows yet what the venue has."""
+    rows = conn.execute(
+        select(orders.c.token_symbol)
+        .distinct()
+        .where(
+            orders.c.account_id == account_id,
+            orders.c.purpose.in_([OrderPurpose.ENTRY.value, OrderPurpose.EXIT.value]),
+            orders.c.state.in_([state.value for state in _IN_DOUBT]),
+        )
+    )
+    return frozenset(rows.scalars())
+
+
+def exits_of(
+    conn: Connection, position_ids: Collection[UUID], now: datetime
+) -> dict[UUID, ExitOrders]:
+    """Return, by position, how many exit orders it has had and whether one may still close it.
+
+    That is one which is not settled, or which filled according to the venue while the fills themselves are not listed
+    yet: what the venue shows of the position then is older than its end.
+    """
+    is_unsettled = or_(
+        orders.c.state.in_([state.value for state in _UNSETTLED]), _awaits_fills(now)
+    )
     rows = conn.execute(
         select(
             orders.c.position_id,
@@ -290,6 +315,29 @@ def exits_of(conn: Connection, position_ids: Collection[UUID]) -> dict[UUID, Exi
         .group_by(orders.c.position_id)
     )
     return {row.position_id: ExitOrders(row.attempts, row.is_pending) for row in rows}
+
+
+def closed_at_venue(
+    conn: Connection, position_ids: Collection[UUID], now: datetime
+) -> frozenset[UUID]:
+    """Return the positions of which a protective order has filled, while its fills are not listed yet."""
+    rows = conn.execute(
+        select(orders.c.position_id).where(
+            orders.c.position_id.in_(list(position_ids)),
+            orders.c.purpose.in_([one.value for one in PROTECTIVE]),
+            _awaits_fills(now),
+        )
+    )
+    return frozenset(rows.scalars())
+
+
+def _awaits_fills(now: datetime) -> ColumnElement[bool]:
+    """Tell of an order that the venue lately called it filled, and has not listed its fills yet."""
+    return and_(
+        orders.c.state == OrderState.FILLED.value,
+        orders.c.updated_at > now - FILLS_FOLLOW_WITHIN,
+        ~exists().where(fills.c.order_id == orders.c.id),
+    )
 
 
 def _orders(conn: Connection, condition: ColumnElement[bool]) -> list[Order]:

@@ -99,7 +99,8 @@ def record_outcomes(system: System) -> int:
     with system.engine.begin() as conn:
         pending = store.pending_calls(conn)
         entries = progress.entries(conn, [call.signal_id for call in pending if call.signal_id])
-        closings = progress.closings(conn, [id_ for call in pending for id_ in call.position_ids])
+        to_close = [id_ for call in pending for id_ in call.position_ids]
+        closings = progress.closings(conn, to_close, now)
         outcomes = []
         for call in pending:
             if call.signal_id is not None:

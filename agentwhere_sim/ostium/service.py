@@ -48,7 +48,7 @@ class _Service:
         self.markets = MarketInfo(world, quotes)
         self.keeper = Keeper(world, chain, book, contracts, quotes)
         self._node = Node(world, chain, contracts)
-        self._subgraph = Subgraph(chain, book, self.markets)
+        self._subgraph = Subgraph(chain, book, self.markets, world.faults)
 
     async def rpc(self, request: Request) -> Response:
         """Answer JSON-RPC, one request or a batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentwhere_sim.graphql import Field, GraphQLError, select
@@ -15,6 +16,7 @@ from agentwhere_sim.universe import ostium_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentwhere_sim.faults import Faults
     from agentwhere_sim.ostium.book import Book, Order, Trade
     from agentwhere_sim.ostium.chain import Chain
     from agentwhere_sim.ostium.market_info import MarketInfo
@@ -38,13 +40,37 @@ _REASONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Indexed:
+    """What the subgraph has seen of the chain, up to a block."""
+
+    block: int
+    trades: list[dict[str, Any]]
+    orders: list[dict[str, Any]]
+
+
 class Subgraph:
     """Answer the root fields of a query."""
 
-    def __init__(self, chain: Chain, book: Book, markets: MarketInfo) -> None:
+    def __init__(self, chain: Chain, book: Book, markets: MarketInfo, faults: Faults) -> None:
         self._chain = chain
         self._book = book
         self._markets = markets
+        self._faults = faults
+        self._standing: _Indexed | None = None
+
+    def _indexed(self) -> _Indexed:
+        """Give what is indexed by now; while it is late, what was when that began."""
+        is_late = self._faults.suffers("ostium", "subgraph_late", "")
+        if self._standing is None or not is_late:
+            seen = _Indexed(
+                self._chain.block(),
+                [self._trade(trade) for trade in self._book.trades(closed_too=True)],
+                [self._order(order) for order in self._book.orders()],
+            )
+            self._standing = seen if is_late else None
+            return seen
+        return self._standing
 
     def resolve(self, field: Field) -> Any:
         """Answer one root field. Raises ``GraphQLError``."""
@@ -65,14 +91,12 @@ class Subgraph:
                 rules = [{"liqMarginThresholdP": str(LIQUIDATION_MARGIN_PCT)}]
                 return select("MetaData", rules, field.selection)
             case "_meta":
-                meta = {"block": {"number": self._chain.block()}, "hasIndexingErrors": False}
+                meta = {"block": {"number": self._indexed().block}, "hasIndexingErrors": False}
                 return select("_Meta_", meta, field.selection)
             case "trades":
-                trades = [self._trade(trade) for trade in self._book.trades(closed_too=True)]
-                return select("Trade", _page(trades, field), field.selection)
+                return select("Trade", _page(self._indexed().trades, field), field.selection)
             case "orders":
-                orders = [self._order(order) for order in self._book.orders()]
-                return select("Order", _page(orders, field), field.selection)
+                return select("Order", _page(self._indexed().orders, field), field.selection)
             case "limits":
                 return []
             case other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, and_, func, select
@@ -86,10 +87,12 @@ def entries(conn: Connection, signal_ids: Collection[UUID]) -> dict[UUID, Progre
     }
 
 
-def closings(conn: Connection, position_ids: Collection[UUID]) -> dict[UUID, Closing]:
+def closings(
+    conn: Connection, position_ids: Collection[UUID], now: datetime
+) -> dict[UUID, Closing]:
     """Return, by position, whether it is closed."""
     ids = list(position_ids)
-    exits = exits_of(conn, ids)
+    exits = exits_of(conn, ids, now)
     rows = conn.execute(
         select(
             positions.c.id,

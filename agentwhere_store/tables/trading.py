@@ -435,13 +435,16 @@ fills = Table(
     number("fee_usd"),
     number("closed_pnl_usd"),
     Column("is_liquidation", Boolean, nullable=False),
+    text("trigger", nullable=True),
     json("raw"),
     time("at"),
     time("recorded_at"),
     UniqueConstraint("venue", "account_id", "fill_id"),
     Index("ix_fills_account_token", "account_id", "token_symbol", "at"),
+    Index("ix_fills_order_id", "order_id"),
     check("size_positive", "size > 0"),
     check("price_positive", "price > 0"),
+    check("trigger_known", "trigger IN ('TAKE_PROFIT', 'STOP_LOSS')"),
 )
 
 untracked_tokens = Table(
