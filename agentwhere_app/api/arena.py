@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 PERFORMANCE_FRESH_S, INVOCATIONS_FRESH_S = 300.0, 120.0
+YOUNG_FRESH_S = 5.0
+"""How long an answer is kept of an arena that has just begun, so that its first curve is not waited for."""
 
 router = APIRouter(tags=["arena"])
 
@@ -24,8 +27,7 @@ def performance_shelf(system: System) -> Shelf:
     """Return the shelf of portfolios over time, made again after 5 minutes."""
 
     def make() -> Answer:
-        content = arena.performance(system, system.clock())
-        return render(content, headers=_cache(PERFORMANCE_FRESH_S), with_flag=True)
+        return _kept(arena.performance(system, system.clock()), PERFORMANCE_FRESH_S)
 
     return Shelf(make, fresh_s=PERFORMANCE_FRESH_S, keep_s=None)
 
@@ -34,8 +36,7 @@ def invocation_shelves(system: System) -> Shelves:
     """Return the shelves of recent invocations by their number, made again after 2 minutes."""
 
     def make(limit: int) -> Answer:
-        content = arena.invocations(system, system.clock(), limit)
-        return render(content, headers=_cache(INVOCATIONS_FRESH_S), with_flag=True)
+        return _kept(arena.invocations(system, system.clock(), limit), INVOCATIONS_FRESH_S)
 
     return Shelves(make, fresh_s=INVOCATIONS_FRESH_S)
 
@@ -55,5 +56,10 @@ async def invocations(
     return await api_of(request).invocations.response(limit)
 
 
-def _cache(fresh_s: float) -> dict[str, str]:
-    return {"Cache-Control": f"public, max-age=0, stale-while-revalidate={fresh_s:.0f}"}
+def _kept(content: dict[str, Any], usually_s: float) -> Answer:
+    """Render an answer that is kept as usual, or shortly while all that it tells is younger than that."""
+    first = min((item["createdAt"] for item in content["data"]), default=content["lastUpdated"])
+    age = datetime.fromisoformat(content["lastUpdated"]) - datetime.fromisoformat(first)
+    fresh_s = usually_s if age.total_seconds() >= usually_s else YOUNG_FRESH_S
+    cache = f"public, max-age=0, stale-while-revalidate={fresh_s:.0f}"
+    return render(content, headers={"Cache-Control": cache}, with_flag=True, fresh_s=fresh_s)

@@ -30,12 +30,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, rendered both as fresh and as stale."""
+    """An answer, rendered both as fresh and as stale; ``fresh_s`` where it is fresh for another time than usual."""
 
     fresh: bytes
     stale: bytes
     status: int
     headers: Mapping[str, str]
+    fresh_s: float | None = None
 
 
 def render(
@@ -44,16 +45,18 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     with_flag: bool = False,
+    fresh_s: float | None = None,
 ) -> Answer:
-    """Render an answer; ``with_flag`` puts ``stale`` into its body."""
+    """Render an answer; ``with_flag`` puts ``stale`` into its body, ``fresh_s`` says how long it is fresh."""
     if not with_flag:
         body = as_json(content)
-        return Answer(body, body, status, headers or {})
+        return Answer(body, body, status, headers or {}, fresh_s)
     return Answer(
         as_json({**content, "stale": False}),
         as_json({**content, "stale": True}),
         status,
         headers or {},
+        fresh_s,
     )
 
 
@@ -65,7 +68,7 @@ class Shelf:
     make
         Makes the answer; blocking, called in a thread.
     fresh_s
-        How long an answer is served as fresh.
+        How long an answer is served as fresh that does not say otherwise.
     keep_s
         How long it may be served at all; None for as long as no newer one can be made.
     now
@@ -104,7 +107,7 @@ class Shelf:
         answer, age = self._answer, self._now() - self._made_at
         if answer is None or (self._keep_s is not None and age > self._keep_s):
             return None
-        is_stale = age > self._fresh_s
+        is_stale = age > (self._fresh_s if answer.fresh_s is None else answer.fresh_s)
         if is_stale and self._now() >= self._retry_at:
             self._renewal()
         return _response(answer, age, is_stale=is_stale)

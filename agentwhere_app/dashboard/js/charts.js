@@ -4,6 +4,15 @@ import { count, NONE, time, usd, venueName } from "./format.js";
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** The colour that a name of the style sheet stands for in the present theme; a canvas does not read `light-dark()`. */
+function colour(name) {
+  const probe = document.body;
+  probe.style.setProperty("outline-color", `var(${name})`);
+  const found = getComputedStyle(probe).outlineColor;
+  probe.style.removeProperty("outline-color");
+  return found;
+}
+
 export const SERIES_COLOURS = 8;
 
 function useTheme() {
@@ -32,7 +41,7 @@ export function Lines({ times, series, label, height = 280, log = false, format 
   const identity = `${theme}|${log}|${height}|${fill}|${series.map((line) => `${line.name}${line.colour}`).join()}`;
 
   useEffect(() => {
-    const axis = { stroke: style("--quiet"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false }, font: `12px ${style("--font")}` };
+    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `12px ${style("--font")}` };
     const options = {
       width: place.current.clientWidth,
       height,
@@ -45,13 +54,13 @@ export function Lines({ times, series, label, height = 280, log = false, format 
         {},
         ...series.map((line) => ({
           label: line.name,
-          stroke: style(line.colour),
+          stroke: colour(line.colour),
           width: 1.75,
           show: line.shown !== false,
           dash: line.dashed ? [5, 4] : undefined,
           spanGaps: true,
           points: { show: times.length < 3 },
-          fill: fill ? style("--accent-wash") : undefined,
+          fill: fill ? colour("--accent-wash") : undefined,
         })),
       ],
       hooks: {

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "./html.js";
 const KEY = "agentwhere.key";
 const REFRESH_MS = 60_000;
 const GATHER_MS = 150;
+const ASK_AGAIN_MS = 3000;
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -92,13 +93,17 @@ export function useLive() {
 export function useData(path, topics) {
   const [state, setState] = useState({ path, data: null, error: null, loadedAt: null });
   const flight = useRef(null);
+  const later = useRef(null);
   const load = useCallback(async () => {
     flight.current?.abort();
+    clearTimeout(later.current);
     const own = new AbortController();
     flight.current = own;
     try {
       const data = await ask(path, { signal: own.signal });
       setState({ path, data, error: null, loadedAt: Date.now() });
+      // What is stale is being made anew beside this answer.
+      if (data?.stale) later.current = setTimeout(load, ASK_AGAIN_MS);
     } catch (error) {
       if (error.name === "AbortError") return;
       setState((before) => ({ ...(before.path === path ? before : { path, data: null, loadedAt: null }), error }));
@@ -121,6 +126,7 @@ export function useData(path, topics) {
       stop();
       clearInterval(timer);
       clearTimeout(soon);
+      clearTimeout(later.current);
       flight.current?.abort();
     };
   }, [load, topics.join()]);
