@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 PERFORMANCE_FRESH_S, INVOCATIONS_FRESH_S = 300.0, 120.0
-YOUNG_FRESH_S = 5.0
+YOUNG_FRESH_S = 1.0
 """How long an answer is kept of an arena that has just begun, so that its first curve is not waited for."""
 
 router = APIRouter(tags=["arena"])

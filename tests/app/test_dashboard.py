@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, text
 
 from agentwhere_core.domain.enums import Scope, Severity
 from agentwhere_flow.alerts import close_alert, open_alerts, raise_alert
@@ -20,10 +21,12 @@ from agentwhere_flow.setup import setup
 from agentwhere_flow.system import System
 from agentwhere_store.agents import deployments as deployments_of
 from agentwhere_store.embedded import ServerAddress
+from agentwhere_store.tables.arena import portfolio_size
 from agentwhere_store.tables.trading import deployments, venue_accounts
 from tests.app.api.served import Served, serving
 from tests.app.browser import PHONE, VIEWS, WIDE, chromium, open_view, running
 from tests.app.showcase import furnish, open_position
+from tests.app.showcase.arena import models
 from tests.conftest import Administration
 from tests.flow.world import utc_now
 
@@ -292,6 +295,32 @@ def test_with_a_key_set_the_page_asks_for_it_and_works_with_it(
         page.fill("#api-key", key)
         page.click("text=Use it")
         page.wait_for_selector("text=Newest orders")
+        assert watched.outside == []
+
+
+def test_a_first_curve_is_not_waited_for_and_a_refresh_that_fails_is_said(
+    browser: Browser, empty: Served
+) -> None:
+    now, system = utc_now(), empty.system
+    with watching(browser, empty) as watched:
+        page = watched.page
+        watched.open("/arena")
+        page.wait_for_selector("text=No model trades yet")
+        page.wait_for_timeout(1100)
+        with system.engine.begin() as conn:
+            models(conn, random.Random(7), now, {})
+            conn.execute(delete(portfolio_size).where(portfolio_size.c.created_at < now))
+        page.wait_for_selector(".legend >> text=Buy and hold")
+
+        with system.engine.begin() as conn:
+            conn.execute(text("ALTER TABLE agentwhere.portfolio_size RENAME TO away"))
+        page.wait_for_timeout(1100)
+        page.reload()
+        page.wait_for_selector(".age.stale:has-text('Stale')")
+        assert page.locator(".legend >> text=Buy and hold").count() == 1
+        with system.engine.begin() as conn:
+            conn.execute(text("ALTER TABLE agentwhere.away RENAME TO portfolio_size"))
+        page.wait_for_selector(".age:not(.stale)")
         assert watched.outside == []
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 import pytest
@@ -66,7 +66,7 @@ class Overview:
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._end = ExitStack()
 
-    def __enter__(self) -> Overview:
+    def __enter__(self) -> Self:
         self._thread.submit(self._open).result()
         return self
 

@@ -35,8 +35,9 @@ function AssetLinks({ assets }) {
 function Age({ result }) {
   const now = useNow();
   if (!result?.loadedAt) return null;
-  const isStale = Boolean(result.error) || now - result.loadedAt > STALE_AFTER_MS;
-  const text = `Updated ${ago(result.loadedAt, now)}`;
+  const isOld = Boolean(result.data?.stale);
+  const isStale = isOld || Boolean(result.error) || now - result.loadedAt > STALE_AFTER_MS;
+  const text = `Updated ${ago(isOld ? result.data.lastUpdated : result.loadedAt, now)}`;
   return html`<span class=${isStale ? "age stale" : "age"}>${isStale ? `Stale. ${text}.` : `${text}.`}</span>`;
 }
 

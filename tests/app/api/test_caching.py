@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -75,6 +76,29 @@ def test_a_stale_answer_is_served_at_once_and_says_so_while_a_new_one_is_made() 
 
     cook(work)
     assert kitchen.made == 2
+
+
+def test_an_answer_may_say_itself_how_long_it_is_fresh() -> None:
+    times = iter([2.0, None])
+    kitchen = Kitchen()
+    usual = kitchen.make
+    shelf = Shelf(
+        lambda: replace(usual(), fresh_s=next(times)),
+        fresh_s=10,
+        keep_s=None,
+        now=lambda: kitchen.now,
+    )
+    kitchen.shelf = shelf
+
+    async def work() -> None:
+        await kitchen.order()
+        kitchen.now = 3
+        assert await kitchen.order() == {"number": 1, "stale": True}
+        await kitchen.until(kitchen.is_fresh)
+        kitchen.now = 12
+        assert await kitchen.order() == {"number": 2, "stale": False}
+
+    cook(work)
 
 
 def test_what_is_too_old_is_not_served() -> None:

@@ -55,7 +55,6 @@ function Performance({ data, models }) {
       ${isZoomed && range === "all" && html`<button onClick=${() => { setRange("day"); queueMicrotask(() => setRange("all")); }}>Show all</button>`}
       <${Choice} label="Scale" options=${SCALES} value=${scale} onChange=${setScale} />
       <${Choice} label="Range" options=${RANGES} value=${range} onChange=${setRange} />`}>
-    ${data.stale && html`<p class="banner" role="status">Stale: as of ${time(data.lastUpdated)} UTC. Newer values are being fetched.</p>`}
     <${Lines} times=${times} series=${series} height=${340} log=${scale === "log"} range=${window} onZoom=${setZoomed} label="Account values over time. Now: ${said}" />
     <p class="quiet hint">Drag over the chart to zoom, double-click to see all. Press a name to hide or show its line.</p>
     <ul class="legend toggles">
