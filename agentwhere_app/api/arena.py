@@ -60,6 +60,13 @@ def _kept(content: dict[str, Any], usually_s: float) -> Answer:
     """Render an answer that is kept as usual, or shortly while all that it tells is younger than that."""
     first = min((item["createdAt"] for item in content["data"]), default=content["lastUpdated"])
     age = datetime.fromisoformat(content["lastUpdated"]) - datetime.fromisoformat(first)
-    fresh_s = usually_s if age.total_seconds() >= usually_s else YOUNG_FRESH_S
-    cache = f"public, max-age=0, stale-while-revalidate={fresh_s:.0f}"
-    return render(content, headers={"Cache-Control": cache}, with_flag=True, fresh_s=fresh_s)
+    is_young = age.total_seconds() < usually_s
+    cache = (
+        f"public, max-age=0, stale-while-revalidate={YOUNG_FRESH_S if is_young else usually_s:.0f}"
+    )
+    return render(
+        content,
+        headers={"Cache-Control": cache},
+        with_flag=True,
+        brief_s=YOUNG_FRESH_S if is_young else None,
+    )

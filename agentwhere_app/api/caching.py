@@ -30,13 +30,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, rendered both as fresh and as stale; ``fresh_s`` where it is fresh for another time than usual."""
+    """An answer, rendered both as fresh and as stale.
+
+    One with ``brief_s`` is soon worth nothing: after as long, requests wait for a newer one, and get it as stale only
+    if none can be made.
+    """
 
     fresh: bytes
     stale: bytes
     status: int
     headers: Mapping[str, str]
-    fresh_s: float | None = None
+    brief_s: float | None = None
 
 
 def render(
@@ -45,18 +49,18 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     with_flag: bool = False,
-    fresh_s: float | None = None,
+    brief_s: float | None = None,
 ) -> Answer:
-    """Render an answer; ``with_flag`` puts ``stale`` into its body, ``fresh_s`` says how long it is fresh."""
+    """Render an answer; ``with_flag`` puts ``stale`` into its body."""
     if not with_flag:
         body = as_json(content)
-        return Answer(body, body, status, headers or {}, fresh_s)
+        return Answer(body, body, status, headers or {}, brief_s)
     return Answer(
         as_json({**content, "stale": False}),
         as_json({**content, "stale": True}),
         status,
         headers or {},
-        fresh_s,
+        brief_s,
     )
 
 
@@ -68,7 +72,7 @@ class Shelf:
     make
         Makes the answer; blocking, called in a thread.
     fresh_s
-        How long an answer is served as fresh that does not say otherwise.
+        How long an answer is served as fresh.
     keep_s
         How long it may be served at all; None for as long as no newer one can be made.
     now
@@ -100,15 +104,23 @@ class Shelf:
         Exception
             What ``make`` raised, where there is no answer yet or it is too old.
         """
-        return self.at_hand() or _response(await asyncio.shield(self._renewal()), 0.0)
+        if (kept := self.at_hand()) is not None:
+            return kept
+        renewal = self._renewal()
+        await asyncio.wait({renewal})
+        if renewal.exception() is not None and (kept := self.at_hand()) is not None:
+            return kept
+        return _response(renewal.result(), 0.0)
 
     def at_hand(self) -> Response | None:
         """Return the answer without waiting, and have it renewed if it is stale; None if it cannot be served."""
         answer, age = self._answer, self._now() - self._made_at
         if answer is None or (self._keep_s is not None and age > self._keep_s):
             return None
-        is_stale = age > (self._fresh_s if answer.fresh_s is None else answer.fresh_s)
+        is_stale = age > (self._fresh_s if answer.brief_s is None else answer.brief_s)
         if is_stale and self._now() >= self._retry_at:
+            if answer.brief_s is not None:
+                return None
             self._renewal()
         return _response(answer, age, is_stale=is_stale)
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +24,7 @@ class Kitchen:
         self.made = 0
         self.failed = 0
         self.is_broken = False
+        self.brief_s: float | None = None
         self.door = threading.Event()
         self.door.set()
         self.shelf = Shelf(self.make, fresh_s=10, keep_s=keep_s, now=lambda: self.now)
@@ -35,7 +35,7 @@ class Kitchen:
             self.failed += 1
             raise OSError("no gas")
         self.made += 1
-        return render({"number": self.made}, with_flag=True)
+        return render({"number": self.made}, with_flag=True, brief_s=self.brief_s)
 
     async def order(self) -> dict[str, Any]:
         answer = await self.shelf.response()
@@ -78,25 +78,22 @@ def test_a_stale_answer_is_served_at_once_and_says_so_while_a_new_one_is_made() 
     assert kitchen.made == 2
 
 
-def test_an_answer_may_say_itself_how_long_it_is_fresh() -> None:
-    times = iter([2.0, None])
+def test_a_brief_answer_is_waited_for_and_stale_only_if_no_newer_one_can_be_made() -> None:
     kitchen = Kitchen()
-    usual = kitchen.make
-    shelf = Shelf(
-        lambda: replace(usual(), fresh_s=next(times)),
-        fresh_s=10,
-        keep_s=None,
-        now=lambda: kitchen.now,
-    )
-    kitchen.shelf = shelf
+    kitchen.brief_s = 2
 
     async def work() -> None:
-        await kitchen.order()
+        assert await kitchen.order() == {"number": 1, "stale": False}
         kitchen.now = 3
-        assert await kitchen.order() == {"number": 1, "stale": True}
-        await kitchen.until(kitchen.is_fresh)
-        kitchen.now = 12
         assert await kitchen.order() == {"number": 2, "stale": False}
+        kitchen.now, kitchen.is_broken = 6, True
+        assert await kitchen.order() == {"number": 2, "stale": True}
+        assert await kitchen.order() == {"number": 2, "stale": True}
+        assert kitchen.failed == 1, "what is broken is not asked without a pause"
+        kitchen.now, kitchen.is_broken, kitchen.brief_s = 8, False, None
+        assert await kitchen.order() == {"number": 3, "stale": False}
+        kitchen.now = 17
+        assert await kitchen.order() == {"number": 3, "stale": False}
 
     cook(work)
 
