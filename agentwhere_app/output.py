@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
@@ -55,13 +56,12 @@ def quiet_logs() -> None:
     """Keep log lines away from standard output, and only those that matter to a person."""
     import logging
 
-    import structlog
+    from agentwhere_flow.logs import configure_logs
+    from agentwhere_flow.settings import LogFormat
 
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-        # Asked for at each message: standard error may be another one by then.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
+    # The settings themselves may be what is wrong, and that is told like any other error.
+    is_json = os.environ.get("AGENTWHERE_LOG_FORMAT") == LogFormat.JSON
+    configure_logs(LogFormat.JSON if is_json else LogFormat.TEXT, logging.ERROR)
 
 
 def print_json(value: Any) -> None:

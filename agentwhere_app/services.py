@@ -79,12 +79,18 @@ def code_server(settings: Settings) -> ChildSpec:
             *(sys.executable, "-m", "dagster", "code-server", "start"),
             *("--host", HOST, "--port", port),
             *("--module-name", "agentwhere_dagster.definitions"),
-            *("--location-name", "agentwhere", "--log-level", "warning"),
+            *("--location-name", "agentwhere", *_logging(settings)),
             "--use-python-environment-entry-point",
         ],
         is_ready=partial(probes.port_answers, settings.code_server_port),
         stop_rank=2,
     )
+
+
+def _logging(settings: Settings) -> tuple[str, ...]:
+    """Return how Dagster's own processes are to log."""
+    known = ("--log-level", "warning")
+    return (*known, "--log-format", "json") if settings.log_format == "json" else known
 
 
 def webserver(settings: Settings) -> ChildSpec:
@@ -95,7 +101,7 @@ def webserver(settings: Settings) -> ChildSpec:
         command=[
             *(sys.executable, "-m", "dagster_webserver", "--host", HOST),
             *("--port", str(settings.dagster_port), "--workspace", str(WORKSPACE)),
-            *("--log-level", "warning"),
+            *_logging(settings),
         ],
         is_ready=partial(probes.webserver_answers, settings.dagster_port),
         stop_rank=1,
@@ -110,7 +116,7 @@ def daemon(settings: Settings) -> ChildSpec:
         title="Dagster daemon",
         command=[
             *(sys.executable, "-m", "dagster._daemon", "run"),
-            *("--workspace", str(WORKSPACE), "--log-level", "warning"),
+            *("--workspace", str(WORKSPACE), *_logging(settings)),
         ],
         is_ready=lambda: bool(
             (state := probes.dagster_state(settings.dagster_port)) and state.is_ready

@@ -29,6 +29,7 @@ from agentwhere_core.domain.errors import (
     UnreachableError,
 )
 from agentwhere_core.domain.time import Clock, require_utc, utc_now
+from agentwhere_core.tracing import request_span
 
 if TYPE_CHECKING:
     import httpx
@@ -193,7 +194,11 @@ class HttpClient:
         import httpx
 
         try:
-            reply = self._http.request(method, url, params=params, content=content, headers=headers)
+            with request_span(self.service, method, url) as made:
+                reply = self._http.request(
+                    method, url, params=params, content=content, headers=headers
+                )
+                made.note(http__response__status_code=reply.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise UnreachableError(
                 self.service,

@@ -43,6 +43,7 @@ class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
         finally:
             if self._opened is not None:
                 self._opened.close()
+                _flush_traces()
                 self._opened = None
 
     def trades_on(self, venue: Venue) -> bool:
@@ -57,12 +58,23 @@ class AgentWhere(dg.ConfigurableResource):  # type: ignore[type-arg]
         ConfigurationError
             If the environment does not describe a system that can be opened.
         """
+        from agentwhere_flow.logs import configure_logs
         from agentwhere_flow.settings import Settings
         from agentwhere_flow.system import System
+        from agentwhere_flow.telemetry import start_tracing
 
         if self._opened is None:
-            self._opened = System(Settings(), run_id=self._run_id, shard=self._shard)
+            settings = Settings()
+            configure_logs(settings.log_format)
+            start_tracing(settings, "agentwhere-runs")
+            self._opened = System(settings, run_id=self._run_id, shard=self._shard)
         return self._opened
+
+
+def _flush_traces() -> None:
+    from agentwhere_flow.telemetry import flush_traces
+
+    flush_traces()
 
 
 def _load_in_one_thread() -> None:
@@ -77,6 +89,7 @@ def _load_in_one_thread() -> None:
         for module in (
             "agentwhere_store.engine",
             "agentwhere_store.operations",
+            "agentwhere_flow.logs",
             "agentwhere_flow.system",
             "agentwhere_flow.triggers",
             "agentwhere_flow.alerts",

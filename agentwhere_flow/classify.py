@@ -21,6 +21,7 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.llm.budget import Usage, affordable, cost_of
 from agentwhere_core.llm.prompts import PROMPT_VERSION
 from agentwhere_core.llm.schema import SCHEMA_VERSION
+from agentwhere_core.tracing import carried
 from agentwhere_core.what.classify import to_classification
 from agentwhere_flow.alerts import close_alert, raise_alert
 from agentwhere_flow.report import StepFailedError, Tally, step
@@ -152,7 +153,8 @@ def _ask_group(session: _Session, group: Sequence[list[PendingPost]]) -> str | N
     """Ask about some texts at once and store the outcomes; return the error if the model answered to none."""
     model, settings = session.system.llm, session.system.settings
     with ThreadPoolExecutor(settings.llm_concurrency, thread_name_prefix="llm") as pool:
-        asked = pool.map(lambda copies: model.classify(copies[0].post, copies[0].source), group)
+        ask = carried(lambda copies: model.classify(copies[0].post, copies[0].source))
+        asked = pool.map(ask, group)
         outcomes = [_priced(outcome, settings) for outcome in asked]
     session.calls += len(outcomes)
     session.answered += sum(not outcome.abstained for outcome in outcomes)

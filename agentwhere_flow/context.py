@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import RemoteError
 from agentwhere_core.domain.market import Candle, Market, MarketContext, Quote
+from agentwhere_core.tracing import carried
 from agentwhere_core.what.volatility import volatility_24h
 from agentwhere_store import markets as market_store
 
@@ -162,7 +163,7 @@ def _each(
 
     answers: list[R] = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="context") as pool:
-        for item, answer in zip(items, pool.map(attempt, items), strict=True):
+        for item, answer in zip(items, pool.map(carried(attempt), items), strict=True):
             if isinstance(answer, RemoteError):
                 tally.problems.append(sentence(item, answer))
             else:

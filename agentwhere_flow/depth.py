@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import RemoteError
 from agentwhere_core.domain.market import Book, Market, Quote
+from agentwhere_core.tracing import carried
 from agentwhere_core.where.slippage import ORACLE_PRICED
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def read_depth(system: System, markets: Sequence[Market], now: datetime) -> Dept
             return None
 
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        for market, book in zip(wanted, pool.map(read, wanted), strict=True):
+        for market, book in zip(wanted, pool.map(carried(read), wanted), strict=True):
             if book is None:
                 unread += 1
             else:

@@ -21,6 +21,7 @@ from agentwhere_core.domain.errors import AgentWhereError, RemoteError
 from agentwhere_core.domain.market import Market, Quote
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Deployment, Order, VenueAccount
+from agentwhere_core.tracing import carried
 from agentwhere_flow import ledger, settling
 from agentwhere_flow.entries import Entry, Outcome, place_entry
 from agentwhere_flow.failover import fail_over
@@ -158,7 +159,7 @@ def _place_all(
     if len(by_account) <= 1:
         return [outcome for items in by_account.values() for outcome in place_account(items)]
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        return [o for group in pool.map(place_account, by_account.values()) for o in group]
+        return [o for group in pool.map(carried(place_account), by_account.values()) for o in group]
 
 
 def _settle_stragglers(

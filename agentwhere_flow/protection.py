@@ -12,6 +12,7 @@ from agentwhere_core.domain.enums import ProtectionState
 from agentwhere_core.domain.events import Incident
 from agentwhere_core.domain.trade import AccountState, RestingOrder, VenueAccount
 from agentwhere_core.execution.protection import IN_DEBT
+from agentwhere_core.tracing import carried
 from agentwhere_flow.alerts import close_alert, open_alerts
 from agentwhere_flow.guard import Watch, guard_account
 from agentwhere_flow.ledger import Desk
@@ -59,7 +60,7 @@ def protect_accounts(
         return guard_account(Watch(desk, look.state, look.resting, markets, closing, now))
 
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        for problems in pool.map(protect, looks):
+        for problems in pool.map(carried(protect), looks):
             tally.problems += problems
     _close_settled_alerts(system, now)
 

@@ -20,6 +20,7 @@ from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.events import Incident, PositionEvent
 from agentwhere_core.domain.trade import AccountState, Position, RestingOrder, VenueAccount
 from agentwhere_core.execution.protection import strangers
+from agentwhere_core.tracing import carried
 from agentwhere_flow.alerts import close_alert, open_alerts, raise_alert
 from agentwhere_flow.fills import sync_account, sync_cash_flows
 from agentwhere_flow.outages import Outages
@@ -62,7 +63,8 @@ def compare_accounts(
     with system.engine.begin() as conn:
         watched = fill_store.watched_accounts(conn, executing, shard=system.shard)
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        compared = list(pool.map(lambda item: compare_account(system, item, now, outages), watched))
+        compare = carried(lambda item: compare_account(system, item, now, outages))
+        compared = list(pool.map(compare, watched))
     tally.problems += [problem for item in compared for problem in item.problems]
     tally.problems += outages.problems()
     _close_settled_alerts(system, compared, now)

@@ -19,6 +19,7 @@ import structlog
 
 from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.tracing import span
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -115,7 +116,13 @@ def step(
         def run(system: System, now: datetime, /, *args: P.args, **kwargs: P.kwargs) -> StepReport:
             began = time.perf_counter()
             try:
-                tally = work(system, now, *args, **kwargs)
+                with span(f"step {name}", agentwhere__run_id=system.run_id or "") as made:
+                    tally = work(system, now, *args, **kwargs)
+                    made.note(
+                        agentwhere__rows_in=tally.rows_in,
+                        agentwhere__rows_out=tally.rows_out,
+                        agentwhere__problems=len(tally.problems),
+                    )
             except Exception as error:
                 _record_failure(system, name, now, time.perf_counter() - began, error)
                 raise

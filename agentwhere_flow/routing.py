@@ -26,6 +26,7 @@ from agentwhere_core.domain.trade import (
 )
 from agentwhere_core.how.book import Book, Engagement
 from agentwhere_core.how.policy import barred_venues, limits_venues
+from agentwhere_core.tracing import carried
 from agentwhere_core.venues.symbols import canonical
 from agentwhere_core.where.router import route
 from agentwhere_core.where.scene import (
@@ -282,7 +283,7 @@ def _read_funds(
         )
 
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        answers = list(pool.map(read, readable))
+        answers = list(pool.map(carried(read), readable))
     with system.engine.begin() as conn:
         pending = open_orders.pending_tokens(conn, [account.id for account, _ in readable])
     funds: dict[UUID, dict[Venue, FundsAt]] = {}

@@ -29,6 +29,13 @@ class Profile(StrEnum):
     LIVE = "live"
 
 
+class LogFormat(StrEnum):
+    """How processes log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Executor(StrEnum):
     """What executes the steps of a Dagster run."""
 
@@ -47,6 +54,8 @@ class Settings(HealthSettings):
     profile: Profile = Profile.SIM
     live: str = ""
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    log_format: LogFormat = LogFormat.TEXT
+    otlp_endpoint: str | None = None
     sim_port: int = 8765
     dagster_port: int = 3000
     code_server_port: int = 4266

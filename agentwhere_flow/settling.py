@@ -18,6 +18,7 @@ from agentwhere_core.domain.errors import AgentWhereError, InvariantError
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import Order, OrderReport, VenueAccount
 from agentwhere_core.execution.orders import IN_DOUBT, Action, Lookup, is_final, next_action
+from agentwhere_core.tracing import carried
 from agentwhere_flow.ledger import (
     Desk,
     conclude,
@@ -77,7 +78,7 @@ def settle(
 
     concerned = [accounts[account_id] for account_id in by_account if account_id in accounts]
     with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        return [order for moved in pool.map(settle_account, concerned) for order in moved]
+        return [order for moved in pool.map(carried(settle_account), concerned) for order in moved]
 
 
 def refresh(desk: Desk, order: Order, *, absent: Reason = Reason.POSITION_CLOSED) -> Order:

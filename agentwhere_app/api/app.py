@@ -32,7 +32,9 @@ from agentwhere_app.api.routes import (
     trading,
     venue_routing,
 )
+from agentwhere_app.api.traced import Traced
 from agentwhere_app.api.watching import keep_watch
+from agentwhere_core import tracing
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -152,6 +154,8 @@ def _wrap(
     app.add_middleware(
         Gate, rules=rules, limits=limits, meter=meter, is_draining=is_draining, at_hand=at_hand
     )
+    if tracing.is_on():
+        app.add_middleware(Traced)
 
 
 def _is_installed() -> bool:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import structlog
 import uvicorn
 
 from agentwhere_app.api.app import THREADS, create_app
@@ -86,9 +83,13 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings, listener: socket.socket) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT."""
+    from agentwhere_flow.logs import configure_libraries, configure_logs
     from agentwhere_flow.system import System
+    from agentwhere_flow.telemetry import start_tracing
 
-    log_to_stderr()
+    configure_logs(settings.log_format)
+    configure_libraries(settings.log_format)
+    start_tracing(settings, "agentwhere-api")
     app = create_app(System(settings, database=DATABASE_LIMITS))
     make_server(app, settings).run(sockets=[listener])
 
@@ -109,15 +110,6 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         backlog=BACKLOG,
     )
     return Server(config, app)
-
-
-def log_to_stderr() -> None:
-    """Write what matters to standard error."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from agentwhere_core.arena.tools import TOOLS
 from agentwhere_core.arena.values import RawCall, Usage
 from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.tracing import request_span
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -188,7 +189,8 @@ class Provider:
         }
         raw: dict[str, Any] = {}
         try:
-            reply = self._client.chat.completions.with_raw_response.create(**request)
+            with request_span("model", "POST", f"{self._base_url}/chat/completions"):
+                reply = self._client.chat.completions.with_raw_response.create(**request)
             raw = json.loads(reply.http_response.content)
             return raw, _Completion.model_validate(raw)
         except openai.APITimeoutError as error:

@@ -29,6 +29,7 @@ from agentwhere_core.llm.schema import (
     InvalidAnswerError,
     parse_answer,
 )
+from agentwhere_core.tracing import request_span
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -281,7 +282,8 @@ class LLMClient:
             "response_format": RESPONSE_FORMAT,
         }
         try:
-            reply = self._client.chat.completions.with_raw_response.create(**request)
+            with request_span("model", "POST", f"{self._base_url}/chat/completions"):
+                reply = self._client.chat.completions.with_raw_response.create(**request)
             raw = json.loads(reply.http_response.content)
             return raw, _Completion.model_validate(raw)
         except openai.APIStatusError as error:

@@ -18,6 +18,7 @@ from agentwhere_core.domain.errors import (
     TimedOutError,
     UnreachableError,
 )
+from agentwhere_core.tracing import request_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,11 @@ def _once(http: httpx.Client, service: str, request: httpx.Request, max_bytes: i
 
     url = _shown(request.url)
     try:
-        with closing(http.send(request, stream=True, follow_redirects=True)) as reply:
+        with (
+            request_span(service, request.method, url) as made,
+            closing(http.send(request, stream=True, follow_redirects=True)) as reply,
+        ):
+            made.note(http__response__status_code=reply.status_code)
             if reply.status_code >= 500:
                 raise ServerFaultError(
                     service,

@@ -13,6 +13,7 @@ from agentwhere_core.arena.indicators import INTERVALS, SHOWN, WARM_UP, seen_at,
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import RemoteError
 from agentwhere_core.domain.market import Candle, Market
+from agentwhere_core.tracing import carried
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import markets as market_store
 from agentwhere_store.arena import models as model_store
@@ -105,7 +106,7 @@ def fetch_candles(
             return error
 
     with ThreadPoolExecutor(system.settings.execution_concurrency) as pool:
-        answers = list(pool.map(fetch, asked))
+        answers = list(pool.map(carried(fetch), asked))
     bars: list[Candle] = []
     for (market, interval, _, _), answer in zip(asked, answers, strict=True):
         if isinstance(answer, RemoteError):

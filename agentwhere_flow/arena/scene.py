@@ -27,6 +27,7 @@ from agentwhere_core.domain.trade import (
     VenueAccount,
     VenuePosition,
 )
+from agentwhere_core.tracing import carried
 from agentwhere_flow.arena.candles import (
     Bars,
     markets_of,
@@ -139,7 +140,7 @@ def read_accounts(
         return Account(deployment, tuple(states))
 
     with ThreadPoolExecutor(system.settings.execution_concurrency) as pool:
-        answers = list(pool.map(read, models))
+        answers = list(pool.map(carried(read), models))
     found: dict[UUID, Account] = {}
     for model, answer in zip(models, answers, strict=True):
         if isinstance(answer, AgentWhereError):
