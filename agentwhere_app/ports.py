@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agentwhere_app.home import HOST
 from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_store.embedded.record import is_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +16,6 @@ class ChosenPort:
 
     port: int
     instead_of: int | None = None
-
-
-def is_free(port: int) -> bool:
-    """Return whether a service can listen on ``port`` of the loopback interface."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def choose_port(setting: str, wished: int, *, explicit: bool, taken: frozenset[int]) -> ChosenPort:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentwhere_app.ports import choose_port, is_free
+from agentwhere_app.ports import choose_port
 from agentwhere_core.domain.errors import ConfigurationError
+from agentwhere_store.embedded.record import is_free
 
 NONE: frozenset[int] = frozenset()
 
