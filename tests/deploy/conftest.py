@@ -90,13 +90,16 @@ class Parts:
 
 
 def await_until(
-    is_so: Callable[[], bool], complaint: Callable[[], str], within_s: float = PATIENCE_S
+    is_so: Callable[[], bool],
+    complaint: Callable[[], str],
+    within_s: float = PATIENCE_S,
+    pause_s: float = 0.1,
 ) -> None:
     """Wait until something is so; fail with the complaint."""
     deadline = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline, complaint()
-        time.sleep(0.1)
+        time.sleep(pause_s)
 
 
 def free_ports(count: int) -> Sequence[int]:
