@@ -1,6 +1,6 @@
 """Is it well? For containers, which hold no curl: exit code 0 if so.
 
-``python -m agentwhere_app.healthcheck URL`` asks a server, which must answer 200; ``… daemon`` looks for the heartbeats of
+``python -m agentwhere_app.healthcheck URL`` asks a server, which must answer 200; ``… daemon`` looks for heartbeats of
 Dagster's daemon, whose own check puts up with half an hour of silence.
 """
 
