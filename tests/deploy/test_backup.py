@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from agentwhere_core.domain.enums import KillScope, Venue
+from agentwhere_core.domain.enums import KillScope, OrderSide, Venue
 from agentwhere_flow import kill_switches
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.positions import monitor_positions
@@ -59,13 +59,16 @@ def test_after_an_old_backup_is_restored_what_is_open_is_found_and_nothing_is_se
     place_signal(desk, "BTC", deployment="bold", venue=Venue.HYPERLIQUID)
     execute_orders(desk, utc_now())
     place_signal(desk, "ETH", deployment="bold", venue=Venue.HYPERLIQUID)
-    place_signal(desk, "SOL", deployment="bold", venue=Venue.HYPERLIQUID)
+    place_signal(desk, "SOL", deployment="bold", venue=Venue.MULTI)
     backup = tmp_path / "agentwhere.dump"
     client("pg_dump", "--format=custom", f"--file={backup}", libpq(database_url))
-    # The newest trade is in no backup.
+    # No backup has these trades: one is open, the other is over. A venue would refuse to hear its client id again,
+    # and a MULTI signal that one venue refuses goes to the next.
     execute_orders(desk, utc_now())
     hand = hand_of(desk, sim, "bold")
-    held = {coin: hand.size(coin) for coin in ("BTC", "ETH", "SOL")}
+    hand.trade("SOL", OrderSide.SELL, hand.size("SOL"))
+    held = {coin: hand.size(coin) for coin in ("BTC", "ETH")}
+    accepted = {coin: len(hand.accepted(coin)) for coin in ("BTC", "ETH", "SOL")}
     assert all(size > 0 for size in held.values())
 
     client(
@@ -93,7 +96,12 @@ def test_after_an_old_backup_is_restored_what_is_open_is_found_and_nothing_is_se
     kill_switches.release(again, utc_now(), KillScope.GLOBAL, reason="compared", by="a test")
     execute_orders(again, utc_now())
     monitor_positions(again, utc_now())
+    elsewhere = rows(
+        again, "SELECT venue, token_symbol FROM agentwhere.orders WHERE venue <> 'HYPERLIQUID'"
+    )
     again.close()
 
-    assert {coin: len(hand.entries(coin)) for coin in held} == dict.fromkeys(held, 1)
+    assert elsewhere == []
+    assert {coin: len(hand.accepted(coin)) for coin in accepted} == accepted
     assert {coin: hand.size(coin) for coin in held} == held
+    assert hand.size("SOL") == 0
