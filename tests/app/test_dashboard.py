@@ -260,14 +260,26 @@ def test_no_view_has_a_serious_barrier(
             assert serious == {}, f"{name}: {serious}"
 
 
-def test_nothing_is_wider_than_a_phone(browser: Browser, served: Served) -> None:
+def test_nothing_is_wider_than_a_phone_and_no_table_scrolls_sideways(
+    browser: Browser, served: Served
+) -> None:
     viewport = {"width": PHONE[0], "height": PHONE[1]}
     with watching(browser, served, viewport=viewport) as watched:
-        for name, path in VIEWS.items():
+        page = watched.page
+        watched.open("/marketplace")
+        agent = page.locator("text=Macro Desk").get_attribute("href")
+        found = {}
+        for name, path in {**VIEWS, "agent": agent or ""}.items():
             watched.open(path)
-            box = watched.page.locator("main").bounding_box()
+            box = page.locator("main").bounding_box()
             assert box is not None
             assert box["width"] <= PHONE[0], name
+            cut = page.evaluate(
+                "[...document.querySelectorAll('.scroll')].filter(t => t.scrollWidth > t.clientWidth)"
+                ".map(t => [t.getAttribute('aria-label'), t.scrollWidth - t.clientWidth])"
+            )
+            found[name] = cut
+        assert not any(found.values()), found
 
 
 def test_all_of_it_can_be_reached_by_keyboard(watched: Watched) -> None:

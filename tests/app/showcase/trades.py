@@ -46,6 +46,9 @@ def open_position(
             "peak_size": given["size"],
             "leverage": Decimal(3),
             "status": "OPEN",
+            "protection": "PROTECTED",
+            "protect_by": None,
+            "resting_stop_price": given["stop_loss_price"],
             "opened_at": now,
             "last_marked": now,
             "updated_at": now,
@@ -221,7 +224,7 @@ def _position(
             "current_price": price,
             "unrealized_pnl_usd": pnl,
             "last_marked": now,
-            "stop_loss_price": None if token == "EURUSD" else stop,
+            **_protection(token, stop, now),
             "liquidation_price": entry * (1 - sign * Decimal("0.31")),
         }
     else:
@@ -260,6 +263,17 @@ def _position(
         }
     add(conn, trading.positions, common | state)
     return position
+
+
+def _protection(token: str, stop: Decimal, now: datetime) -> dict[str, Any]:
+    """Give each state of protection an example."""
+    if token == "EURUSD":
+        return {"stop_loss_price": None, "protection": "WAIVED", "protect_by": None}
+    if token == "DOGE":
+        late = now + timedelta(minutes=3)
+        return {"stop_loss_price": stop, "protection": "MISSING", "protect_by": late}
+    rests = {"protection": "PROTECTED", "protect_by": None, "resting_stop_price": stop}
+    return {"stop_loss_price": stop, **rests}
 
 
 def _orders(

@@ -105,7 +105,7 @@ function Figures({ metrics }) {
         ${FIGURES.map(
           ([name, figure, format]) => html`<tr><th scope="row">${name}</th>${WINDOWS.map(([window]) => html`<td class="number">${format(metrics[`${figure}_${window}`])}</td>`)}</tr>`,
         )}
-        <tr><th scope="row">95 % interval of Sharpe</th>${WINDOWS.map(([window]) => html`<td class="number">${interval(metrics, window)}</td>`)}</tr>
+        <tr><th scope="row">95 % interval of Sharpe</th>${WINDOWS.map(([window]) => html`<td class="number pair">${interval(metrics, window)}</td>`)}</tr>
         <tr><th scope="row">Days of history</th>${WINDOWS.map(([window]) => html`<td class="number">${count(metrics[`days_${window}`])}</td>`)}</tr>
       </tbody>
     </table>
@@ -122,7 +122,7 @@ const SIGNALS = [
   { label: "Side", cell: (signal) => html`<${Side} side=${signal.side} />` },
   { label: "Size", number: true, sort: (signal) => signal.fund_percentage, cell: (signal) => `${ratio(signal.fund_percentage)} %` },
   { label: "Leverage", number: true, wide: true, cell: (signal) => `${ratio(signal.leverage, 1)}×` },
-  { label: "Confidence", number: true, sort: (signal) => signal.confidence, cell: (signal) => percent(signal.confidence, { digits: 0 }) },
+  { label: "Confidence", number: true, wide: true, sort: (signal) => signal.confidence, cell: (signal) => percent(signal.confidence, { digits: 0 }) },
   { label: "Venue", wide: true, cell: (signal) => html`<${VenueTag} venue=${signal.venue} />` },
   { label: "Made", number: true, sort: (signal) => signal.created_at, cell: (signal) => time(signal.created_at) },
 ];
@@ -130,11 +130,11 @@ const SIGNALS = [
 const POSITIONS = [
   { label: "Token", cell: (position) => position.token },
   { label: "Side", cell: (position) => html`<${Side} side=${position.side} />` },
-  { label: "Venue", cell: (position) => html`<${VenueTag} venue=${position.venue} />` },
+  { label: "Venue", wide: true, cell: (position) => html`<${VenueTag} venue=${position.venue} />` },
   { label: "Entry", number: true, wide: true, cell: (position) => price(position.entry_price) },
   { label: "PnL", number: true, cell: (position) => html`<${Gain} value=${pnl(position)} />` },
   { label: "State", cell: (position) => (position.status === "OPEN" ? html`<${Pill} state="OPEN" />` : words(position.exit_reason)) },
-  { label: "Opened", number: true, sort: (position) => position.opened_at, cell: (position) => time(position.opened_at) },
+  { label: "Opened", number: true, wide: true, sort: (position) => position.opened_at, cell: (position) => time(position.opened_at) },
 ];
 
 export function pnl(position) {

@@ -75,7 +75,7 @@ const MODELS = [
   { label: "Value", number: true, sort: (model) => model.total_value, cell: (model) => usd(model.total_value) },
   { label: "Return", number: true, sort: gain, cell: (model) => html`<${Gain} value=${gain(model)} as="percent" />` },
   { label: "Open", number: true, wide: true, sort: (model) => model.open_positions, cell: (model) => count(model.open_positions) },
-  { label: "Invocations", number: true, sort: (model) => model.invocations, cell: (model) => count(model.invocations) },
+  { label: "Invocations", number: true, wide: true, sort: (model) => model.invocations, cell: (model) => count(model.invocations) },
   { label: "LLM cost", number: true, sort: (model) => model.llm_cost_usd, cell: (model) => usd(model.llm_cost_usd) },
   { label: "Every", number: true, wide: true, cell: (model) => span(model.interval_s) },
   { label: "Last", number: true, wide: true, sort: (model) => model.last_invoked_at, cell: (model) => ago(model.last_invoked_at) },

@@ -42,9 +42,9 @@ function columns(window) {
     { label: "APR", number: true, sort: apr, cell: (agent) => (apr(agent) === null ? html`<span title="Needs seven days">${NONE}</span>` : html`<${Gain} value=${apr(agent)} as="percent" />`) },
     { label: "Sharpe", number: true, sort: sharpe, cell: (agent) => ratio(sharpe(agent)) },
     { label: "Days", number: true, sort: (agent) => agent.days_si, cell: (agent) => count(agent.days_si) },
-    { label: "Closed", number: true, sort: (agent) => agent.closed_positions, cell: (agent) => count(agent.closed_positions) },
+    { label: "Closed", number: true, wide: true, sort: (agent) => agent.closed_positions, cell: (agent) => count(agent.closed_positions) },
     { label: "Max. drawdown", number: true, wide: true, sort: (agent) => agent.max_drawdown_si, cell: (agent) => percent(agent.max_drawdown_si) },
-    { label: "Net PnL", number: true, sort: (agent) => agent.net_pnl_usd, cell: (agent) => html`<${Gain} value=${agent.net_pnl_usd} />` },
+    { label: "Net PnL", number: true, wide: true, sort: (agent) => agent.net_pnl_usd, cell: (agent) => html`<${Gain} value=${agent.net_pnl_usd} />` },
     { label: "Equity", number: true, wide: true, sort: (agent) => agent.equity_usd, cell: (agent) => usd(agent.equity_usd) },
     { label: "60 days", wide: true, cell: (agent) => html`<${Spark} values=${agent.curve} label="Equity of ${agent.name}" />` },
   ];

@@ -67,7 +67,7 @@ function fill({ since, at, stepSeconds, shares }) {
 const COSTS = [
   { label: "Venue", sort: (row) => row.venue, cell: (row) => html`<${VenueTag} venue=${row.venue} />` },
   { label: "Strategy", sort: (row) => row.strategy, cell: (row) => words(row.strategy) },
-  { label: "Closed trades", number: true, sort: (row) => row.trades, cell: (row) => count(row.trades) },
+  { label: "Closed trades", number: true, wide: true, sort: (row) => row.trades, cell: (row) => count(row.trades) },
   { label: "Cost", number: true, title: "Realized round trip: fees, slippage and funding", sort: (row) => row.cost_bps, cell: (row) => bps(row.cost_bps) },
   { label: "Regret", number: true, title: "How much less the cheapest alternative would have cost, zero where none would", sort: (row) => row.regret_bps, cell: (row) => bps(row.regret_bps) },
   { label: "Beaten", number: true, wide: true, title: "Trades that another venue would have done for less", sort: (row) => row.beaten, cell: (row) => `${count(row.beaten)} of ${count(row.trades)}` },
@@ -87,7 +87,7 @@ const DECISIONS = [
   { label: "Went to", sort: (item) => item.selected_venue, cell: (item) => (item.selected_venue ? html`<${VenueTag} venue=${item.selected_venue} />` : html`<${Pill} state="skipped" mood="warn" />`) },
   { label: "Reason", wide: true, sort: (item) => item.routing_reason, cell: (item) => words(item.routing_reason) },
   { label: "Deployment", wide: true, sort: (item) => item.deployment, cell: (item) => item.deployment },
-  { label: "Took", number: true, sort: (item) => item.routing_duration_ms, cell: (item) => milliseconds(item.routing_duration_ms) },
+  { label: "Took", number: true, wide: true, sort: (item) => item.routing_duration_ms, cell: (item) => milliseconds(item.routing_duration_ms) },
 ];
 
 function Story(item) {

@@ -22,12 +22,12 @@ const COLUMNS = [
   { label: "Kind", wide: true, sort: (source) => source.kind, cell: (source) => (source.kind === "X" ? "X account" : "feed") },
   { label: "Agents", number: true, wide: true, sort: (source) => source.agents, cell: (source) => count(source.agents) },
   { label: "Posts, 7 d", number: true, wide: true, sort: (source) => source.posts_7d, cell: (source) => count(source.posts_7d) },
-  { label: "Signals", number: true, sort: (source) => source.signals, cell: (source) => count(source.signals) },
+  { label: "Signals", number: true, wide: true, sort: (source) => source.signals, cell: (source) => count(source.signals) },
   { label: "Closed", number: true, sort: (source) => source.closed, cell: (source) => count(source.closed) },
   { label: "Hit rate", number: true, sort: (source) => source.hit_rate, cell: (source) => percent(source.hit_rate, { digits: 0 }) },
   { label: "Interval", wide: true, cell: Interval },
   { label: "PnL", number: true, sort: (source) => source.pnl_usd, cell: (source) => html`<${Gain} value=${source.pnl_usd} />` },
-  { label: "Weight", number: true, sort: (source) => source.weight, cell: (source) => ratio(source.weight) },
+  { label: "Weight", number: true, wide: true, sort: (source) => source.weight, cell: (source) => ratio(source.weight) },
   { label: "Read", wide: true, sort: (source) => source.last_fetched, cell: (source) => (source.last_error ? html`<span title=${source.last_error}><${Pill} state="failed" /></span>` : source.last_fetched ? ago(source.last_fetched) : NONE) },
 ];
 
