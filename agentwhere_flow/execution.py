@@ -77,17 +77,17 @@ def _read_entries(
     deployments: Mapping[UUID, Deployment],
     tally: Tally,
     *,
-    only: Collection[UUID] | None = None,
+    only: Collection[tuple[UUID, int]] | None = None,
 ) -> list[Entry]:
     """Return the entries to place now, with market, quote and account; kill switches and pauses hold theirs back.
 
-    Expired ones are among them, for their end to be recorded. ``only`` names the routing decisions that are meant.
+    Expired ones are among them, for their end to be recorded. ``only`` names the decisions and legs that are meant.
     """
     with system.engine.begin() as conn:
         work = [
             item
             for item in open_orders.unplaced_entries(conn, now, shard=system.shard)
-            if only is None or item.routing_id in only
+            if only is None or (item.routing_id, item.leg) in only
         ]
         switches = routing_store.engaged_switches(conn)
         tokens = {item.signal.token for item in work}

@@ -2,7 +2,8 @@
 
 Only a definite rejection counts, and only one that another venue may see differently. An order in doubt is never failed
 over: it may be at its venue. Nor is what we refused ourselves, what a signal wants from one venue by name, or what has
-been tried as often as anything may be. The decision's row is extended before anything else is sent; a process that
+been tried as often as anything may be. A leg of a split trade is taken to a venue that holds no other leg, with its
+own share of the size. The decision's row is extended before anything else is sent; a process that
 dies in between leaves either a rejection that the next tick finds, or a moved decision whose entry it places.
 """
 
@@ -38,8 +39,8 @@ REASONS = frozenset(
 
 def fail_over(
     system: System, deployments: Mapping[UUID, Deployment], tally: Tally
-) -> frozenset[UUID]:
-    """Move decisions whose entry was rejected to the next available venue; return the ids of those that moved.
+) -> frozenset[tuple[UUID, int]]:
+    """Move entries that were rejected to the next available venue; return decision and leg of those that moved.
 
     The caller holds the lease ``execution``. Where no other venue is available, the attempt is recorded and the signal
     ends here.
@@ -51,11 +52,13 @@ def fail_over(
         deployment = deployments[entry.work.decision.deployment_id]
         if deployment.status is not DeploymentStatus.ACTIVE:
             continue
+        with system.engine.begin() as conn:
+            without = {*entry.tried, *store.venues_of_other_legs(conn, entry)}
         decision = route_elsewhere(
-            system, system.clock(), entry.work, deployment, tally, without=entry.tried
+            system, system.clock(), entry.work, deployment, tally, without=without
         )
         if decision is not None and _record(system, entry, decision):
-            moved.add(entry.routing_id)
+            moved.add((entry.routing_id, entry.leg or 0))
     if moved:
         tally.details["failed_over"] = tally.details.get("failed_over", 0) + len(moved)
     return frozenset(moved)
@@ -66,6 +69,7 @@ def _record(system: System, entry: RejectedEntry, decision: RoutingDecision) -> 
     to = decision.selected_venue
     attempt: dict[str, Any] = {
         "venue": entry.venue.value,
+        "leg": entry.leg,
         "order_id": str(entry.order_id),
         "attempt": entry.attempt,
         "reason": entry.reason.value,

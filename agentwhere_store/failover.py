@@ -1,7 +1,8 @@
 """Failover: entries that a venue rejected for good, and the record of where they went instead.
 
 The decision itself is never changed: ``selected_venue`` and everything that it was made from stay. The row is extended
-by each rejected attempt, and ``failover_venue`` names where the entry goes now.
+by each rejected attempt, and ``failover_venue`` names where the entry goes now; of a trade that is split, each leg has
+a ``failover_venue`` of its own.
 """
 
 from __future__ import annotations
@@ -38,10 +39,21 @@ _ENDED = [state.value for state in FINAL]
 
 @dataclass(frozen=True, slots=True)
 class RejectedEntry:
-    """An entry that its venue definitely rejected, with nothing left of it there."""
+    """An entry that its venue definitely rejected, with nothing left of it there.
+
+    Parameters
+    ----------
+    work
+        What is to be placed elsewhere: of a trade that is split, the leg's share of the funds only.
+    leg
+        The part of a trade that is split; None where the entry is the whole trade.
+    tried
+        The venues that have rejected it so far.
+    """
 
     work: RoutingWork
     routing_id: UUID
+    leg: int | None
     order_id: UUID
     venue: Venue
     tried: tuple[Venue, ...]
@@ -62,12 +74,13 @@ def rejected_entries(
     """Return a shard's rejected entries of unexpired ``MULTI`` signals whose attempt is not on their decision yet.
 
     Only those of which every order has ended without a fill, so that nothing can be at a venue any more, and which
-    have an attempt left. A leg of a split trade is not among them: the others go on without it.
+    have an attempt left. The legs of a split trade stand each for itself, whatever became of the others.
     """
     history, other = venue_routing_history, orders.alias("other")
     is_alive = exists().where(
         other.c.signal_id == orders.c.signal_id,
         other.c.deployment_id == orders.c.deployment_id,
+        other.c.leg == orders.c.leg,
         (other.c.state.not_in(_ENDED))
         | (other.c.filled_size > 0)
         | (and_(other.c.purpose == OrderPurpose.ENTRY.value, other.c.attempt > orders.c.attempt)),
@@ -86,12 +99,18 @@ def rejected_entries(
             orders.c.id.label("order_id"),
             orders.c.venue.label("rejected_by"),
             orders.c.attempt,
+            routing_legs.c.leg.label("split_leg"),
+            func.coalesce(routing_legs.c.share, 1).label("share"),
             orders.c.reason,
             orders.c.detail,
             orders.c.updated_at.label("rejected_at"),
         )
         .join(orders, orders.c.signal_id == signals.c.id)
         .join(history, history.c.id == orders.c.routing_id)
+        .outerjoin(
+            routing_legs,
+            and_(routing_legs.c.routing_id == history.c.id, routing_legs.c.leg == orders.c.leg),
+        )
         .join(
             policy_decisions,
             and_(
@@ -104,7 +123,6 @@ def rejected_entries(
             signals.c.expires_at > now,
             orders.c.purpose == OrderPurpose.ENTRY.value,
             orders.c.state == OrderState.REJECTED.value,
-            ~exists().where(routing_legs.c.routing_id == history.c.id),
             orders.c.attempt < MAX_ATTEMPTS,
             orders.c.reason.in_([reason.value for reason in reasons]),
             ~is_alive,
@@ -116,10 +134,23 @@ def rejected_entries(
     return [_rejected(row) for row in rows]
 
 
+def venues_of_other_legs(conn: Connection, entry: RejectedEntry) -> frozenset[Venue]:
+    """Return where the other parts of a split trade went or go, whatever became of them there."""
+    if entry.leg is None:
+        return frozenset()
+    now_at = func.coalesce(routing_legs.c.failover_venue, routing_legs.c.venue)
+    others = select(now_at).where(
+        routing_legs.c.routing_id == entry.routing_id, routing_legs.c.leg != entry.leg
+    )
+    return frozenset(Venue(venue) for venue in conn.execute(others).scalars())
+
+
 def record_attempt(
     conn: Connection, entry: RejectedEntry, attempt: Mapping[str, Any], to: Venue | None
 ) -> bool:
     """Extend the decision by the rejected attempt, and by the venue that the entry goes to now; None ends it.
+
+    A leg that moves is marked as moved; its trade's other legs stay where they are.
 
     Return False, and change nothing, where the attempt is on record already.
     """
@@ -130,15 +161,25 @@ def record_attempt(
         .where(history.c.id == entry.routing_id, ~history.c.attempts.contains(known))
         .values(
             attempts=history.c.attempts.concat(cast([json_safe(attempt)], JSONB)),
-            failover_venue=history.c.failover_venue if to is None else to.value,
+            failover_venue=history.c.failover_venue
+            if to is None or entry.leg is not None
+            else to.value,
         )
     )
+    if written.rowcount and to is not None and entry.leg is not None:
+        conn.execute(
+            update(routing_legs)
+            .where(routing_legs.c.routing_id == entry.routing_id, routing_legs.c.leg == entry.leg)
+            .values(failover_venue=to.value)
+        )
     return written.rowcount > 0
 
 
 def _rejected(row: Any) -> RejectedEntry:
     signal = signal_from_row(row)
-    earlier = (Venue(attempt["venue"]) for attempt in row.attempts)
+    earlier = (
+        Venue(attempt["venue"]) for attempt in row.attempts if attempt.get("leg") == row.split_leg
+    )
     return RejectedEntry(
         work=RoutingWork(
             signal,
@@ -146,12 +187,13 @@ def _rejected(row: Any) -> RejectedEntry:
                 signal_id=signal.id,
                 deployment_id=row.deployment_id,
                 outcome=PolicyOutcome(row.outcome),
-                fund_percentage=Decimal(row.decided_percentage),
+                fund_percentage=Decimal(row.decided_percentage) * row.share,
                 leverage=row.decided_leverage,
                 reasons=(),
             ),
         ),
         routing_id=row.routing_id,
+        leg=row.split_leg,
         order_id=row.order_id,
         venue=Venue(row.rejected_by),
         tried=(*earlier, Venue(row.rejected_by)),

@@ -139,7 +139,7 @@ def unplaced_entries(
 
     That is: no order yet, or only attempts that provably left nothing at the venue and may be repeated. The protection
     that was sent with an attempt must have ended too, or it would meet the protection of the next one. After a failover
-    the entry goes to the venue that the decision was moved to.
+    the entry goes to the venue that the decision, or its leg, was moved to.
     """
     leg = func.coalesce(routing_legs.c.leg, 0)
     same = and_(
@@ -149,6 +149,7 @@ def unplaced_entries(
     )
     is_entry = orders.c.purpose == OrderPurpose.ENTRY.value
     venue = func.coalesce(
+        routing_legs.c.failover_venue,
         routing_legs.c.venue,
         venue_routing_history.c.failover_venue,
         venue_routing_history.c.selected_venue,

@@ -90,7 +90,10 @@ def venue_days(conn: Connection, since: datetime) -> list[VenueDay]:
     history = venue_routing_history
     day = cast(func.timezone("UTC", history.c.created_at), Date).label("day")
     venue = func.coalesce(
-        routing_legs.c.venue, history.c.failover_venue, history.c.selected_venue
+        routing_legs.c.failover_venue,
+        routing_legs.c.venue,
+        history.c.failover_venue,
+        history.c.selected_venue,
     ).label("venue")
     share = func.coalesce(routing_legs.c.share, 1)
     request = history.c.inputs["request"]
@@ -150,7 +153,12 @@ def decision(conn: Connection, decision_id: UUID) -> dict[str, Any] | None:
     if row is None:
         return None
     legs = conn.execute(
-        select(routing_legs.c.leg, routing_legs.c.venue, routing_legs.c.share)
+        select(
+            routing_legs.c.leg,
+            routing_legs.c.venue,
+            routing_legs.c.share,
+            routing_legs.c.failover_venue,
+        )
         .where(routing_legs.c.routing_id == decision_id)
         .order_by(routing_legs.c.leg)
     )

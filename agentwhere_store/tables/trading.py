@@ -209,10 +209,19 @@ routing_legs = Table(
     Column("leg", Integer, primary_key=True),
     *one_of("venue", Venue),
     number("share"),
+    *one_of("failover_venue", Venue, nullable=True),
     UniqueConstraint("routing_id", "venue"),
+    # Wherever legs have moved to, no two are at one venue.
+    Index(
+        "uq_routing_legs_venue_now",
+        "routing_id",
+        sql("coalesce(failover_venue, venue)"),
+        unique=True,
+    ),
     check("leg_not_negative", "leg >= 0"),
     check("share_is_a_part", "share > 0 AND share < 1"),
     check("never_multi", "venue <> 'MULTI'"),
+    check("failover_never_multi", "failover_venue <> 'MULTI'"),
 )
 
 submissions = Table(

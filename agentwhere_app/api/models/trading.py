@@ -295,6 +295,9 @@ class Leg(Told):
     leg: int
     venue: Venue
     share: Decimal
+    failover_venue: Venue | None = Field(
+        description="Where the leg goes after its venue rejected it; None while it stays."
+    )
 
 
 class FullDecision(Told):
