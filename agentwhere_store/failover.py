@@ -135,14 +135,15 @@ def rejected_entries(
 
 
 def venues_of_other_legs(conn: Connection, entry: RejectedEntry) -> frozenset[Venue]:
-    """Return where the other parts of a split trade went or go, whatever became of them there."""
+    """Return where the other parts of a split trade are or were, whatever became of them there."""
     if entry.leg is None:
         return frozenset()
-    now_at = func.coalesce(routing_legs.c.failover_venue, routing_legs.c.venue)
-    others = select(now_at).where(
-        routing_legs.c.routing_id == entry.routing_id, routing_legs.c.leg != entry.leg
+    others = conn.execute(
+        select(routing_legs.c.venue, routing_legs.c.failover_venue).where(
+            routing_legs.c.routing_id == entry.routing_id, routing_legs.c.leg != entry.leg
+        )
     )
-    return frozenset(Venue(venue) for venue in conn.execute(others).scalars())
+    return frozenset(Venue(venue) for row in others for venue in row if venue is not None)
 
 
 def record_attempt(

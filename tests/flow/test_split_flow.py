@@ -21,7 +21,7 @@ from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store import routing as routing_store
 from tests.flow.scenes import place_signal
-from tests.flow.test_crashes import CRASHES, HYPERLIQUID, kill_at, release
+from tests.flow.test_crashes import CRASHES, HYPERLIQUID, LIGHTER, kill_at, release
 from tests.flow.world import rows, utc_now
 
 BOOKS = (Venue.HYPERLIQUID, Venue.LIGHTER)
@@ -201,6 +201,18 @@ def test_a_rejected_leg_goes_to_a_venue_that_holds_no_other_with_its_own_share(
     assert worth["OSTIUM"] / sum(worth.values()) == pytest.approx(share, abs=Decimal("0.02"))
     assert all(found.is_equal for found in replay_sample(splitting, utc_now()))
     assert execute_orders(splitting, utc_now()).rows_in == 0, "nothing is left to place"
+
+
+def test_two_rejected_legs_never_meet_at_one_venue(splitting: System, sim: Simulator) -> None:
+    signal = split(splitting, sim, Venue.OSTIUM)
+    sim.fault("hyperliquid.exchange", "reject", match=ORDER, count=None)
+    sim.fault("lighter", "reject", match=LIGHTER.order, count=None)
+    for _ in range(3):
+        execute_orders(splitting, utc_now())
+    found = sorted((venue, state) for _, venue, state, _ in entries(splitting, signal))
+    assert found == [("HYPERLIQUID", "REJECTED"), ("LIGHTER", "REJECTED"), ("OSTIUM", "FILLED")]
+    assert sorted(moved for _, moved in legs_now(splitting, signal) if moved) == ["OSTIUM"]
+    assert len(attempts(splitting, signal)) == 2
 
 
 def test_a_leg_in_doubt_is_never_taken_elsewhere(splitting: System, sim: Simulator) -> None:
