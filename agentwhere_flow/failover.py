@@ -2,9 +2,9 @@
 
 Only a definite rejection counts, and only one that another venue may see differently. An order in doubt is never failed
 over: it may be at its venue. Nor is what we refused ourselves, what a signal wants from one venue by name, or what has
-been tried as often as anything may be. A leg of a split trade is taken to a venue where no other leg is or was, with its
-own share of the size. The decision's row is extended before anything else is sent; a process that
-dies in between leaves either a rejection that the next tick finds, or a moved decision whose entry it places.
+been tried as often as anything may be. A leg of a split trade goes where no other leg is or was, with its own share of
+the size. The decision's row is extended before anything else is sent; a process that dies in between leaves either a
+rejection that the next tick finds, or a moved decision whose entry it places.
 """
 
 from __future__ import annotations
