@@ -48,6 +48,11 @@ ALERTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
             "used up. Posts stay pending, and no trade is guessed.",
             "Check its address, key and credit; or wait for midnight UTC, or raise AGENTWHERE_LLM_DAILY_BUDGET_USD.",
         ),
+        "arena": ReasonText(
+            "`arena:budget:MODEL`: a model of the arena has used up its own daily budget, and is not asked again "
+            "that day.",
+            "Wait for midnight UTC, or give it a larger budget. It closes with the model's next turn.",
+        ),
         **{incident.value: text for incident, text in INCIDENT_TEXTS.items()},
     }
 )

@@ -21,6 +21,7 @@ from agentwhere_core.arena.conversation import converse
 from agentwhere_core.arena.values import Decision, Snapshot, TraderModel, Usage
 from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_flow.arena.budgets import tell_solvent, tell_spent
 from agentwhere_flow.arena.calls import decided_calls, execute_pending, record_outcomes
 from agentwhere_flow.arena.portfolio import size_accounts
 from agentwhere_flow.arena.scene import read_snapshots
@@ -107,7 +108,7 @@ def _admit(
 ) -> list[TraderModel]:
     """Return the models whose turn this process has now; others are skipped, and counted."""
     held = {model.id for model in mine}
-    admitted = []
+    admitted, spent = [], []
     with system.engine.begin() as conn:
         records = model_store.records(conn, now)
         busy = store.running_models(conn)
@@ -122,6 +123,10 @@ def _admit(
                     admitted.append(model)
                 else:
                     tally.refuse(Reason.BUDGET_SPENT)
+                    spent.append((model, records[model.id].cost_today_usd))
+    for model, cost_today_usd in spent:
+        tell_spent(system, now, model, cost_today_usd)
+    tell_solvent(system, now, [model for model in admitted if not model.is_baseline])
     return admitted
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from agentwhere_flow.alerts import open_alerts, recent_alerts
 from agentwhere_flow.arena.portfolio import mark_portfolios
 from agentwhere_flow.arena.replay import replay
 from agentwhere_flow.arena.results import standings
@@ -205,6 +206,25 @@ def test_the_days_budget_ends_a_models_turns(desk: System, sim: Simulator) -> No
     report = invoke_models(at, at.clock())
     assert report.refusals == {"BUDGET_SPENT": 1}
     assert len(states(desk, "dear")) == 1
+
+
+def test_a_budget_that_is_spent_is_one_incident_of_its_model_and_ends_with_its_next_turn(
+    desk: System, sim: Simulator
+) -> None:
+    enter(desk, sim, "dear", "sim/trend", budget_usd_per_day=Decimal("0.0000001"))
+    enter(desk, sim, "frugal", "sim/contrarian")
+    invoke_models(desk, utc_now())
+    for minutes in (2, 4):
+        at = later(desk, minutes)
+        invoke_models(at, at.clock())
+    [alert] = open_alerts(desk)
+    assert alert.title == "arena: dear has used up its daily budget"
+    assert alert.times_seen == 2
+    tomorrow = later(desk, 24 * 60)
+    invoke_models(tomorrow, tomorrow.clock())
+    assert open_alerts(desk) == []
+    assert len(states(desk, "dear")) == 2
+    assert len(recent_alerts(desk, 10)) == 1
 
 
 def test_a_paused_deployment_trades_nothing_and_says_so(desk: System, sim: Simulator) -> None:

@@ -84,10 +84,12 @@ def kind_of(value: ast.expr, constants: dict[str, str], tree: ast.Module) -> str
             return constants[name].partition(":")[0]
         case ast.Name(id=name):
             return kind_of(assigned(name, tree), constants, tree)
+        case ast.IfExp(body=inner):
+            return kind_of(inner, constants, tree)
         case ast.Call(func=ast.Attribute(attr="of")):
             return DESCRIBED_WITH_THEIR_ENUM
         case ast.Call(func=ast.Name(id=name)):
-            return kind_of(returned(name, tree), constants, tree)
+            return kind_of(returned(home_of(name, tree)), constants, tree)
     raise AssertionError(f"which kind of alert is {ast.unparse(value)}? teach this test to read it")
 
 
@@ -106,10 +108,21 @@ def assigned(name: str, tree: ast.Module) -> ast.expr:
     raise AssertionError(f"{name} is assigned nowhere")
 
 
-def returned(function: str, tree: ast.Module) -> ast.expr:
+def home_of(function: str, tree: ast.Module) -> ast.FunctionDef:
+    """Give a function of this module, or of the one that it is imported from."""
     for node in ast.walk(tree):
         match node:
-            case ast.FunctionDef(name=found, body=[*_, ast.Return(value=ast.expr() as value)]):
-                if found == function:
-                    return value
-    raise AssertionError(f"{function} returns nothing that can be read")
+            case ast.FunctionDef(name=found) if found == function:
+                return node
+            case ast.ImportFrom(module=str(module), names=names):
+                if function in {alias.name for alias in names}:
+                    path = REPOSITORY / f"{module.replace('.', '/')}.py"
+                    return home_of(function, ast.parse(path.read_text()))
+    raise AssertionError(f"{function} is defined nowhere")
+
+
+def returned(function: ast.FunctionDef) -> ast.expr:
+    match function.body:
+        case [*_, ast.Return(value=ast.expr() as value)]:
+            return value
+    raise AssertionError(f"{function.name} returns nothing that can be read")
