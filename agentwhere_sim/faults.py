@@ -14,8 +14,8 @@ reject          a definite refusal in the service's own form; nothing was handle
 slow            a right answer, ``seconds`` late
 drop_before     the connection closes; nothing was handled
 drop_after      the request is handled, then the connection closes
-hang_before     silence for ``seconds``, then the connection closes; nothing was handled
-hang_after      the request is handled at once, the answer held back for ``seconds``
+hang_before     silence for ``seconds`` or until the client leaves; nothing was handled
+hang_after      the request is handled at once, the answer held back for ``seconds`` or until the client leaves
 late            the connection closes at once; the request is handled ``seconds`` later
 duplicate       the request is handled twice; the client sees the second answer
 malformed       the request is handled, the answer is cut in the middle
@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from agentwhere_sim.database import Database
 
     Handler = Callable[[Request], Awaitable[Response]]
+    Wait = Callable[[float], Awaitable[object]]
 
 SERVICES = ("hyperliquid.info", "hyperliquid.exchange", "ostium", "lighter", "x", "feeds", "llm")
 KINDS = (
@@ -152,17 +154,25 @@ class Faults:
         """Lose the requests that are under way, as a new home would."""
         self._under_way.clear()
 
-    async def gate(self, service: str, content: str = "", reject: Response | None = None) -> None:
+    async def gate(
+        self,
+        service: str,
+        content: str = "",
+        reject: Response | None = None,
+        hang: Wait = asyncio.sleep,
+    ) -> None:
         """Suffer the first pending fault that acts before handling.
 
         ``content`` (path and body) is what a fault's ``match`` is looked for in; ``reject`` is the service's own form
-        of a refusal. Raises ``FaultReply`` or ``Dropped``.
+        of a refusal; ``hang`` keeps a client waiting. Raises ``FaultReply`` or ``Dropped``.
         """
         fault = self.take(service, _BEFORE, content)
         if fault is None:
             return
-        if fault.kind in ("slow", "hang_before"):
+        if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
+        if fault.kind == "hang_before":
+            await hang(fault.seconds)
         if fault.kind in ("drop_before", "hang_before", "down"):
             raise Dropped
         if fault.kind == "reject":
@@ -174,13 +184,15 @@ class Faults:
         if fault.kind == "5xx":
             raise FaultReply(_bad_gateway())
 
-    async def after(self, service: str, response: Response, content: str = "") -> Response:
+    async def after(
+        self, service: str, response: Response, content: str = "", hang: Wait = asyncio.sleep
+    ) -> Response:
         """Suffer the first pending fault that acts on a reply; return what the client gets. Raises ``Dropped``."""
         fault = self.take(service, _AFTER, content)
         if fault is None:
             return response
         if fault.kind == "hang_after":
-            await asyncio.sleep(fault.seconds)
+            await hang(fault.seconds)
             return response
         if fault.kind == "drop_after":
             raise Dropped
@@ -214,7 +226,8 @@ class Faults:
         async def guarded(request: Request) -> Response:
             body = await request.body()
             content = f"{request.url.path}?{request.url.query} {body.decode(errors='replace')}"
-            await self.gate(service, content, reject)
+            hang = partial(_while_client_waits, request)
+            await self.gate(service, content, reject, hang)
             if (late := self.take(service, ("late",), content)) is not None:
                 self._under_way.append(
                     (self._wall_ms() + int(late.seconds * 1000), handler, request)
@@ -222,7 +235,7 @@ class Faults:
                 raise Dropped
             if self.take(service, ("duplicate",), content) is not None:
                 await handler(request)
-            return await self.after(service, await handler(request), content)
+            return await self.after(service, await handler(request), content, hang)
 
         return guarded
 
@@ -244,6 +257,13 @@ class Faults:
                 )
                 return fault
         return None
+
+
+async def _while_client_waits(request: Request, seconds: float) -> None:
+    """Wait, but not for a client that has left: once its body is read, all that it can still say is that it goes."""
+    left = asyncio.ensure_future(request.receive())
+    await asyncio.wait({left}, timeout=seconds)
+    left.cancel()
 
 
 def _bad_gateway() -> Response:

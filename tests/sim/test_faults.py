@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from eth_account import Account
 from hyperliquid.utils.signing import sign_l1_action
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentwhere_sim.database import Database
+from agentwhere_sim.faults import Dropped, Faults
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agentwhere_sim.testing import Simulator
 
 WALLET = Account.from_key("0x" + "33" * 32)
@@ -166,3 +175,30 @@ def test_time_passes_for_signed_requests_only_where_it_is_let_pass(funded: Simul
     assert send(funded).json()["status"] == "ok"
     funded.control("clock", pass_s=two_days_s)
     assert send(funded).json()["status"] == "err"
+
+
+@pytest.mark.parametrize("kind", ["hang_before", "hang_after"])
+def test_a_client_that_leaves_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    memory = Database(tmp_path / "faults.sqlite")
+    faults = Faults(memory, lambda: 0)
+    faults.order("feeds", kind, seconds=10**6)
+    handled = []
+
+    async def handler(_request: Request) -> Response:
+        handled.append(kind)
+        return Response("an answer")
+
+    heard = iter([{"type": "http.request", "body": b""}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(heard)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+
+    async def ask_and_leave() -> None:
+        with suppress(Dropped):
+            await asyncio.wait_for(faults.guard("feeds", handler)(Request(scope, receive)), 30)
+
+    asyncio.run(ask_and_leave())
+    memory.close()
+    assert handled == ([kind] if kind == "hang_after" else [])
