@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LEASE = "execution"
 LEASE_WAIT_S = 60
-SHARD_LEASE_WAIT_S = 240
+SHARD_LEASE_WAIT_S = 180
 
 Sign = Callable[[str, int, datetime], bytes | None]
 
@@ -71,7 +71,7 @@ class Desk:
 def writer(system: System, now: datetime) -> AbstractContextManager[Lease]:
     """Become the one process that may send orders of the system's shard; wait a while for the one before."""
     holder = system.run_id or "command line"
-    # Where a pool does not hold the runs of one shard apart, the lease alone does: it waits as long as a tick may last.
+    # No pool holds the runs of one shard apart: here they wait for each other, less long than a run may last.
     wait_s = LEASE_WAIT_S if system.shard.is_whole else SHARD_LEASE_WAIT_S
     return lease(system.engine, LEASE, holder, now, wait_s=wait_s, shard=system.shard)
 

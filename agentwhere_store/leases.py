@@ -136,6 +136,8 @@ def _take(conn: Connection, key: int, wait_s: float) -> bool:
     if wait_s <= 0:
         return False
     conn.execute(text(f"SET lock_timeout = {max(1, int(wait_s * 1000))}"))
+    # How long a statement may take is for work, not for waiting.
+    conn.execute(text("SET statement_timeout = 0"))
     try:
         conn.execute(select(func.pg_advisory_lock(key)))
     except OperationalError as error:
@@ -144,6 +146,7 @@ def _take(conn: Connection, key: int, wait_s: float) -> bool:
         return False
     finally:
         conn.execute(text("RESET lock_timeout"))
+        conn.execute(text("RESET statement_timeout"))
     return True
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from agentwhere_core.domain.errors import LeaseHeldError
 from agentwhere_core.domain.sharding import WHOLE, Shard, shards
@@ -145,3 +145,20 @@ def test_another_shard_takes_nothing_from_a_holder(engine: Engine) -> None:
     one, two = shards(2)
     with hold(engine, one) as held, hold(engine, two), engine.begin() as conn:
         check_lease(conn, held)
+
+
+def test_waiting_is_not_cut_short_by_the_limit_of_statements(database_url: str) -> None:
+    patient = make_engine(database_url, statement_timeout_s=1)
+    with patient.connect() as conn:
+        limit = conn.execute(text("SHOW statement_timeout")).scalar_one()
+    first = lease(patient, "orders", "run 1", NOW)
+    first.__enter__()
+    # Longer than a statement may take; the waiter can be as late as it likes.
+    release = threading.Timer(1.5, first.__exit__, (None, None, None))
+    release.start()
+    with lease(patient, "orders", "me", NOW, wait_s=60) as held:
+        assert held.fencing_token == 2
+    release.join()
+    with patient.connect() as conn:
+        assert conn.execute(text("SHOW statement_timeout")).scalar_one() == limit
+    patient.dispose()
