@@ -38,6 +38,7 @@ from agentwhere_store import positions as store
 PROTECTION_SLIPPAGE_BPS = Decimal(1000)
 
 _LIVE = frozenset({OrderState.ACKED, OrderState.PARTIAL})
+_ADDED_TRADE = "only a part of it carries the stop loss: somebody added a trade beside ours; close that one by hand"
 _STOP, _TARGET = OrderPurpose.STOP_LOSS, OrderPurpose.TAKE_PROFIT
 
 
@@ -120,12 +121,29 @@ def _guard(watch: Watch, position: Position, placed: Sequence[Order]) -> list[st
         return []
     resting = [order for order in watch.resting if order.token == position.token]
     look = look_at(position, resting, {order.client_id for order in placed})
+    if _is_carried_in_part(position, resting):
+        _save(watch, position, ProtectionState.MISSING, look)
+        return [_alarm(watch, position, [_ADDED_TRADE])]
     repair = _repair(watch, position, placed, look)
     state = _state_of(position, look, repair)
     _save(watch, position, state, look, repair.orders)
     if state is ProtectionState.MISSING:
         return [_alarm(watch, position, repair.problems)]
     return repair.problems
+
+
+def _is_carried_in_part(position: Position, resting: Sequence[RestingOrder]) -> bool:
+    """Tell whether our trade carries its stop loss, and a trade that somebody added beside it does not."""
+    carried = sum(
+        (
+            order.size or Decimal(0)
+            for order in resting
+            if order.is_carried
+            and (order.purpose, order.trigger_price) == (_STOP, position.stop_loss_price)
+        ),
+        Decimal(0),
+    )
+    return 0 < carried < position.size
 
 
 def _repair(watch: Watch, position: Position, placed: Sequence[Order], look: Look) -> _Repair:

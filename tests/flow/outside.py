@@ -55,6 +55,15 @@ class Outsider:
         assert len(by_purpose) == len(found), found
         return by_purpose
 
+    def prepare(self) -> None:
+        """Do what the venue wants of an account before its first trade."""
+        deadline = self.adapter.deadline(utc_now(), _LIFE)
+        payload = self.adapter.sign_leverage(
+            self.market, 2, self.account, self._key, self._nonce(), deadline
+        )
+        if payload is not None:
+            self.adapter.send(payload, [], utc_now())
+
     def trade(self, size: Decimal, *, closes: bool) -> None:
         """Buy or sell (negative) at the market, and wait until the venue's position has changed."""
         before = self.held()

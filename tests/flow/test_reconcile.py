@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agentwhere_core.domain.enums import OrderPurpose, Side, Venue
+from agentwhere_flow.alerts import open_alerts
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
@@ -146,6 +147,48 @@ def test_one_tick_brings_our_state_to_the_venues(
     before = rows(desk, "SELECT count(*) FROM agentwhere.position_events")
     assert monitor_positions(desk, utc_now()).problems == ()
     assert rows(desk, "SELECT count(*) FROM agentwhere.position_events") == before
+
+
+@pytest.mark.parametrize("scene", SCENES[:2], ids=lambda scene: scene.venue.value)
+def test_the_protection_of_a_position_that_was_added_to_outside_covers_all_of_it(
+    desk: System, sim: Simulator, scene: Scene
+) -> None:
+    scene.move(sim, "1")
+    place_signal(desk, scene.token, deployment="bold", venue=scene.venue)
+    hand = enter(desk, scene)
+    before = hand.held()
+    hand.trade((before / 2).quantize(Decimal("0.001")), closes=False)
+
+    assert monitor_positions(desk, utc_now()).problems == ()
+
+    assert hand.held() > before
+    assert positions(desk) == {(scene.token, hand.held())}
+    assert ("INCREASED_OUTSIDE",) in rows(desk, "SELECT kind FROM agentwhere.position_events")
+    resting = hand.resting()
+    assert set(resting) == {STOP, TARGET}
+    assert {order.size for order in resting.values()} <= {None, hand.held()}
+    scene.move(sim, "0.94")
+    hand.wait_until(lambda: hand.held() == 0)
+    monitor_positions(desk, utc_now())
+    assert positions(desk) == set()
+
+
+def test_a_trade_added_outside_at_ostium_is_put_before_a_human(
+    desk: System, sim: Simulator
+) -> None:
+    scene = SCENES[2]
+    scene.move(sim, "1")
+    place_signal(desk, scene.token, deployment="bold", venue=scene.venue)
+    hand = enter(desk, scene)
+    before = hand.held()
+    hand.trade(before / 2, closes=False)
+
+    report = monitor_positions(desk, utc_now())
+
+    assert positions(desk) == {(scene.token, hand.held())}
+    assert ("INCREASED_OUTSIDE",) in rows(desk, "SELECT kind FROM agentwhere.position_events")
+    assert any("close that one by hand" in problem for problem in report.problems)
+    assert [alert.title for alert in open_alerts(desk)] == ["XAU on OSTIUM is unprotected"]
 
 
 def enter(system: System, scene: Scene) -> Outsider:
