@@ -2,14 +2,19 @@
 
 Every request, redirects included, is resolved here, checked, and sent to the very address that was checked: a name that
 answers differently the second time gains nothing. Certificates are still verified against the name.
+
+Nor may a stranger hold a reader: a server that sends its headers byte by byte outlasts every timeout of a single read,
+so that the connection is cut when they are not complete in time.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Final
+from threading import Timer
+from typing import Any, Final
 
 import httpx
 
@@ -17,6 +22,7 @@ from agentwhere_core.domain.errors import RefusedError
 
 _SERVICE: Final = "feed"
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+HEADERS_WITHIN_S: Final = 30.0
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -27,10 +33,17 @@ class PublicOnly(httpx.BaseTransport):
     ----------
     allowed
         Hosts and ports that may be private, e.g. the simulator's.
+    headers_within_s
+        How long an answer's headers may take, the connection included.
     """
 
-    def __init__(self, allowed: Collection[tuple[str, int]] = ()) -> None:
+    def __init__(
+        self,
+        allowed: Collection[tuple[str, int]] = (),
+        headers_within_s: float = HEADERS_WITHIN_S,
+    ) -> None:
         self._allowed = frozenset(allowed)
+        self._headers_within_s = headers_within_s
         # A connection is bound to the name it was opened for, which the pool, keyed by address, does not know.
         self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -43,11 +56,13 @@ class PublicOnly(httpx.BaseTransport):
             If the host is, or also is, a private address.
         httpx.ConnectError
             If the name is unknown.
+        httpx.ReadTimeout
+            If the headers are not complete in time.
         """
         host = request.url.raw_host.decode("ascii")
         port = request.url.port or _DEFAULT_PORTS.get(request.url.scheme, 443)
         if (host, port) in self._allowed:
-            return self._inner.handle_request(request)
+            return self._send(request)
         address = _public_address(host, port)
         pinned = httpx.Request(
             request.method,
@@ -56,11 +71,46 @@ class PublicOnly(httpx.BaseTransport):
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": host},
         )
-        return self._inner.handle_request(pinned)
+        return self._send(pinned)
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        line = _Line()
+        request.extensions = {**request.extensions, "trace": line.note}
+        timer = Timer(self._headers_within_s, line.cut)
+        timer.start()
+        try:
+            return self._inner.handle_request(request)
+        except httpx.TransportError as error:
+            if not line.is_cut:
+                raise
+            late = f"the headers were not complete after {self._headers_within_s:g} s"
+            raise httpx.ReadTimeout(late, request=request) from error
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Close all connections."""
         self._inner.close()
+
+
+class _Line:
+    """The connection that a request is sent over: learned while it is made, and cut when it takes too long."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self._socket: socket.socket | None = None
+
+    def note(self, event: str, info: dict[str, Any]) -> None:
+        """Remember the socket; with TLS there is another one."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def cut(self) -> None:
+        """End the connection, which wakes whoever reads from it."""
+        self.is_cut = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def is_public(address: str) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -127,3 +130,33 @@ def test_entities_that_grow_without_end_are_refused() -> None:
         except MalformedReplyError:
             return
     assert sum(len(post.text) for post in page.posts) < 100_000
+
+
+@contextmanager
+def dripping() -> Iterator[tuple[int, Event]]:
+    """Serve headers that never end, a byte at a time; yield the port, and what is set once the client has left."""
+    left = Event()
+
+    def drip(listener: socket.socket) -> None:
+        line, _ = listener.accept()
+        with line, suppress(OSError):
+            line.sendall(b"HTTP/1.1 200 OK\r\nx-drip: ")
+            while not left.wait(0.02):
+                line.sendall(b"x")
+        left.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Thread(target=drip, args=(listener,))
+        server.start()
+        yield listener.getsockname()[1], left
+        left.set()
+        server.join()
+
+
+def test_a_server_that_drips_its_headers_is_left_in_time() -> None:
+    with dripping() as (port, left):
+        transport = PublicOnly([("127.0.0.1", port)], headers_within_s=0.3)
+        with httpx.Client(transport=transport, timeout=60) as client:
+            with pytest.raises(httpx.ReadTimeout, match="headers were not complete"):
+                client.get(f"http://127.0.0.1:{port}/feed.xml")
+            assert left.wait(30)
