@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
+from agentwhere_store.arena.desks import in_arena
 from agentwhere_store.performance import FIGURES
 from agentwhere_store.tables.ideas import agents
 from agentwhere_store.tables.operations import agent_metrics
@@ -40,13 +41,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which agents, in which order; agents without the figure come last either way."""
+    """Which agents, in which order; agents without the figure come last either way.
+
+    ``arena`` asks for the models of the arena instead of creators' agents.
+    """
 
     sort: str = "sharpe_low_si"
     is_descending: bool = True
     venue: Venue | None = None
     status: AgentStatus | None = None
     name: str | None = None
+    arena: bool = False
     after: Place | None = None
     limit: int = 50
 
@@ -80,13 +85,14 @@ def _agents() -> Any:
         .scalar_subquery()
     )
     figures = [column for column in agent_metrics.c if column.name != "agent_id"]
-    return select(agents, active.label("active_deployments"), *figures).outerjoin(
-        agent_metrics, agent_metrics.c.agent_id == agents.c.id
-    )
+    return select(
+        agents, active.label("active_deployments"), in_arena(agents.c.id).label("arena"), *figures
+    ).outerjoin(agent_metrics, agent_metrics.c.agent_id == agents.c.id)
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    is_model = in_arena(agents.c.id)
+    found: list[ColumnElement[bool]] = [is_model if wanted.arena else ~is_model]
     if wanted.venue is not None:
         found.append(agents.c.venue == wanted.venue.value)
     if wanted.status is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from agentwhere_core.domain.enums import AgentStatus, OrderState, PositionStatus, Venue
+from agentwhere_store.arena.desks import in_arena
 from agentwhere_store.tables.ideas import agents, signals
 from agentwhere_store.tables.operations import alerts, errors, step_runs
 from agentwhere_store.tables.trading import orders, positions
@@ -27,18 +28,22 @@ class AgentCounts:
     total: int
     multi_venue: int
     active: int
+    arena: int
 
 
 def count_agents(conn: Connection) -> AgentCounts:
-    """Return how many agents there are."""
+    """Return how many agents there are; models of the arena are counted by themselves."""
+    is_agent = ~in_arena(agents.c.id)
+    is_active = agents.c.status == AgentStatus.ACTIVE.value
     row = conn.execute(
         select(
-            func.count().label("total"),
-            func.count().filter(agents.c.venue == Venue.MULTI.value).label("multi"),
-            func.count().filter(agents.c.status == AgentStatus.ACTIVE.value).label("active"),
+            func.count().filter(is_agent).label("total"),
+            func.count().filter(is_agent, agents.c.venue == Venue.MULTI.value).label("multi"),
+            func.count().filter(is_agent, is_active).label("active"),
+            func.count().filter(~is_agent).label("arena"),
         )
     ).one()
-    return AgentCounts(row.total, row.multi, row.active)
+    return AgentCounts(row.total, row.multi, row.active, row.arena)
 
 
 def open_positions_by_venue(conn: Connection) -> dict[str, int]:

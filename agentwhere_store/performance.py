@@ -38,6 +38,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.performance.equity import Book, CapitalFlow, PnlChange
 from agentwhere_core.performance.figures import Figures
+from agentwhere_store.arena.desks import in_arena
 from agentwhere_store.bulk import incoming_rows
 from agentwhere_store.tables.ideas import agents
 from agentwhere_store.tables.operations import (
@@ -226,11 +227,13 @@ def best_agents(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
     """Return agents with all their current figures, the best first.
 
     They are ranked by the lower bound of the confidence interval of their Sharpe ratio since inception, so that a short
-    lucky history does not stand above a long good one; agents without the ratio come last.
+    lucky history does not stand above a long good one; agents without the ratio come last. Models of the arena are
+    ranked by themselves, in their own table.
     """
     rows = conn.execute(
         select(agents.c.name, agents.c.venue, agent_metrics)
         .join(agents, agents.c.id == agent_metrics.c.agent_id)
+        .where(~in_arena(agents.c.id))
         .order_by(agent_metrics.c.sharpe_low_si.desc().nulls_last(), agents.c.name)
         .limit(limit)
     )

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 
 from agentwhere_core.domain.enums import DeploymentStatus
 from agentwhere_flow.pages.positions import POSITIONS
 from agentwhere_flow.pages.reading import row, rows
-from agentwhere_store.tables.arena import models
+from agentwhere_store.arena.desks import in_arena
 from agentwhere_store.tables.ideas import (
     agent_sources,
     agents,
@@ -68,8 +68,8 @@ def marketplace(system: System, now: datetime) -> dict[str, Any]:
         )
         .outerjoin(agent_metrics, agent_metrics.c.agent_id == agents.c.id)
         .outerjoin(running, running.c.agent_id == agents.c.id)
-        # Models of the arena trade as agents, and have a page of their own.
-        .where(~exists().where(models.c.agent_id == agents.c.id))
+        # They have a page of their own.
+        .where(~in_arena(agents.c.id))
         .order_by(agents.c.name)
     )
     with system.engine.connect() as conn:

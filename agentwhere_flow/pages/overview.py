@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, PositionStatus, Severity
 from agentwhere_flow.pages.reading import row, rows
+from agentwhere_store.arena.desks import in_arena
 from agentwhere_store.tables.ideas import agents, signals
 from agentwhere_store.tables.operations import (
     agent_metrics_history,
@@ -88,6 +89,7 @@ _LAST_STEPS = (
 
 
 def _counts(conn: Connection, now: datetime) -> dict[str, Any]:
+    """Count creators' agents and their money; models of the arena only by their number."""
     is_open = positions.c.status == PositionStatus.OPEN.value
     held = row(
         conn,
@@ -102,22 +104,31 @@ def _counts(conn: Connection, now: datetime) -> dict[str, Any]:
                 ).filter(positions.c.closed_at > now - DAY),
                 0,
             ).label("realized_24h_usd"),
+        ).where(~in_arena(positions.c.agent_id)),
+    )
+    running = row(
+        conn,
+        select(
+            func.coalesce(func.sum(deployments.c.capital_usd), 0).label("capital_usd"),
+            func.count().label("deployments"),
+        ).where(
+            deployments.c.status == DeploymentStatus.ACTIVE.value,
+            ~in_arena(deployments.c.agent_id),
         ),
     )
-    capital = select(func.coalesce(func.sum(deployments.c.capital_usd), 0)).where(
-        deployments.c.status == DeploymentStatus.ACTIVE.value
-    )
+    is_model = in_arena(agents.c.id)
+    active = select(
+        func.count().filter(~is_model).label("active_agents"),
+        func.count().filter(is_model).label("arena_models"),
+    ).where(agents.c.status == AgentStatus.ACTIVE.value)
     return {
         **(held or {}),
-        "capital_usd": str(conn.execute(capital).scalar_one()),
-        "active_agents": conn.execute(
-            select(func.count()).where(agents.c.status == AgentStatus.ACTIVE.value)
-        ).scalar_one(),
-        "deployments": conn.execute(
-            select(func.count()).where(deployments.c.status == DeploymentStatus.ACTIVE.value)
-        ).scalar_one(),
+        **(running or {}),
+        **(row(conn, active) or {}),
         "signals_24h": conn.execute(
-            select(func.count()).where(signals.c.created_at > now - DAY)
+            select(func.count()).where(
+                signals.c.created_at > now - DAY, ~in_arena(signals.c.agent_id)
+            )
         ).scalar_one(),
     }
 
@@ -126,7 +137,7 @@ def _earned(now: datetime) -> Any:
     day = agent_metrics_history.c.as_of
     return (
         select(day, func.sum(agent_metrics_history.c.net_pnl_usd).label("net_pnl_usd"))
-        .where(day > (now - EARNED_WITHIN).date())
+        .where(day > (now - EARNED_WITHIN).date(), ~in_arena(agent_metrics_history.c.agent_id))
         .group_by(day)
         .order_by(day)
     )

@@ -35,9 +35,13 @@ def gauges(system: System, now: datetime) -> dict[str, Gauge]:
             },
         ),
         "agents": (
-            "Agents that exist.",
+            "Agents that exist; models of the arena are counted as such only.",
             ("kind",),
-            {("all",): float(agents.total), ("active",): float(agents.active)},
+            {
+                ("all",): float(agents.total),
+                ("active",): float(agents.active),
+                ("arena",): float(agents.arena),
+            },
         ),
         "open_positions": ("Open positions.", ("venue",), _labelled(positions)),
         "unsettled_orders": ("Orders that have not ended.", ("state",), _labelled(orders)),

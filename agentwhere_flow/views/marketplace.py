@@ -99,7 +99,7 @@ def _agent(row: dict[str, Any]) -> dict[str, Any]:
         for name in (
             *("id", "name", "creator_wallet", "venue", "status", "leverage", "stop_loss_pct"),
             *("take_profit_pct", "trailing_activation_pct", "trailing_distance_pct"),
-            *("max_holding_h", "created_at", "active_deployments"),
+            *("max_holding_h", "created_at", "active_deployments", "arena"),
         )
     }
     told["figures"] = {

@@ -36,6 +36,7 @@ def monitoring_dashboard(system: System, now: datetime, window: TimeWindow) -> d
             "total": agents.total,
             "multiVenue": agents.multi_venue,
             "active": agents.active,
+            "arena": agents.arena,
         },
         "positions": {"total": sum(by_venue.values()), "byVenue": by_venue},
         "signals": {"total": signals, "executionRate": health["execution"]["executionRate"]},

@@ -53,6 +53,7 @@ class Agent(Told):
     max_holding_h: Decimal | None
     created_at: datetime
     active_deployments: int
+    arena: bool = Field(description="A model of the arena, not a creator's agent.")
     figures: AgentFigures
     net_pnl_usd: Decimal | None
     equity_usd: Decimal | None

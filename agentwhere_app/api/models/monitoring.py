@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
+
 from agentwhere_app.api.models.base import Told
 from agentwhere_app.api.models.routing import Decision
 from agentwhere_core.domain.enums import HealthStatus
@@ -113,6 +115,7 @@ class AgentCounts(Told):
     total: int
     multiVenue: int
     active: int
+    arena: int = Field(description="Models of the arena, which are not counted above.")
 
 
 class PositionCounts(Told):

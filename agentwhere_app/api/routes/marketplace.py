@@ -56,6 +56,9 @@ def list_agents(
     name: Annotated[
         str | None, Query(max_length=100, description="Whose names contain this.")
     ] = None,
+    arena: Annotated[
+        bool, Query(description="Models of the arena instead of creators' agents.")
+    ] = False,
     cursor: Annotated[
         str | None, Query(max_length=400, description="Continue: `next` of a page.")
     ] = None,
@@ -68,6 +71,7 @@ def list_agents(
         venue=venue,
         status=status,
         name=name,
+        arena=arena,
         limit=limit,
     )
     page = views.list_agents(api.system, api.system.clock(), wanted, cursor)

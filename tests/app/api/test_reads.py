@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -14,9 +15,12 @@ from sqlalchemy import text
 from agentwhere_app.api.caching import as_json
 from agentwhere_core.domain.enums import Venue
 from agentwhere_flow.metrics import update_metrics
+from agentwhere_flow.pages.overview import overview
 from agentwhere_flow.system import System
 from agentwhere_flow.views import list_positions
+from agentwhere_store.performance import best_agents
 from tests.app.api.served import Served, serving
+from tests.app.showcase.arena import models
 from tests.flow.money import deploy, open_agent, trade
 from tests.flow.world import rows, utc_now
 
@@ -87,6 +91,30 @@ def test_the_marketplace_filters_by_venue_and_name(empty: System) -> None:
     assert {item["name"] for item in ostium} == {"agent 1", "agent 3"}
     assert [item["name"] for item in named] == ["agent 3"]
     assert nobody == []
+
+
+def test_models_of_the_arena_are_counted_and_ranked_apart(empty: System) -> None:
+    market(empty, 2)
+    before = overview(empty, utc_now())
+    with empty.engine.begin() as conn:
+        models(conn, random.Random(3), utc_now(), {})
+    with serving(empty) as api:
+        listed = api.get("/api/agents")["items"]
+        arena = api.get("/api/agents", arena=True)["items"]
+        counts = api.get("/api/monitoring/dashboard")["agents"]
+        page = api.get("/api/pages/marketplace")["agents"]
+    assert {item["name"] for item in listed} == {item["name"] for item in page}
+    assert {item["name"] for item in listed} == {"agent 0", "agent 1"}
+    assert {item["arena"] for item in listed} == {False}
+    assert {item["arena"] for item in arena} == {True}
+    assert (counts["total"], counts["arena"]) == (2, len(arena))
+    after = overview(empty, utc_now())
+    assert after["earned"] == before["earned"]
+    assert after["counts"] == before["counts"] | {"arena_models": len(arena)}
+    update_metrics(empty, utc_now())
+    with empty.engine.begin() as conn:
+        ranked = {agent["name"] for agent in best_agents(conn)}
+    assert ranked <= {"agent 0", "agent 1"}
 
 
 def test_an_agents_page_has_its_figures_with_sample_size_and_its_equity(empty: System) -> None:

@@ -35,7 +35,7 @@ function Counts({ counts }) {
     <${Stat} label="Capital deployed" value=${usd(counts.capital_usd, { digits: 0 })} detail="${count(counts.deployments)} deployments" />
     <${Stat} label="Open positions" value=${count(counts.open_positions)} detail=${html`<${Gain} value=${counts.unrealized_pnl_usd} /> unrealized`} />
     <${Stat} label="Realized, 24 h" value=${html`<${Gain} value=${counts.realized_24h_usd} />`} detail="after fees and funding" />
-    <${Stat} label="Active agents" value=${count(counts.active_agents)} detail="${count(counts.signals_24h)} signals in 24 h" />
+    <${Stat} label="Active agents" value=${count(counts.active_agents)} detail="${count(counts.signals_24h)} signals in 24 h${counts.arena_models ? `; ${count(counts.arena_models)} arena models apart` : ""}" />
   </dl>`;
 }
 
