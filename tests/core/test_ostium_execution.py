@@ -483,6 +483,38 @@ def test_a_nonce_that_another_used_a_minute_ago_proves_absence_to_a_new_process(
         assert fresh.look_up(payload, [spec]) == [None]
 
 
+@pytest.mark.parametrize(
+    ("lacks", "advice"),
+    [("state", "a node that keeps the last minutes"), ("batches", "takes JSON-RPC batches")],
+)
+def test_a_node_that_cannot_prove_absence_says_what_it_lacks(
+    desk: Desk, sim: Simulator, lacks: str, advice: str
+) -> None:
+    spec, other = desk.entry(), desk.entry(margin="50")
+    payload = desk.sign(spec)
+    desk.place(other)
+    sim.control("clock", advance_s=80)
+
+    def poor(_path: str, body: bytes) -> Answer:
+        question = json.loads(body)
+        error = {"code": -32000, "message": "not kept here"}
+        refusal = Answer(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}))
+        if isinstance(question, list):
+            lacking = lacks == "batches"
+        else:
+            asks_for_past = str(question["params"][-1:]).startswith("['0x")
+            is_nonce = question["method"] == "eth_getTransactionCount"
+            lacking = lacks == "state" and is_nonce and asks_for_past
+        return refusal if lacking else Answer(sim.http.post("/ostium/rpc", content=body).content)
+
+    with relay(poor) as url, client("ostium") as http:
+        chain = replace(sim_chain(sim.url), rpc_url=url)
+        outcomes = Outcomes(node := Node(http, url, chain.chain_id), Reader(node, chain.trading))
+        envelope = read_envelope(payload)
+        with pytest.raises(RefusedError, match=advice):
+            outcomes.fate(envelope, envelope.legs[0])
+
+
 def late_answer(question: dict[str, Any]) -> dict[str, Any]:
     """What a node says that has not seen the newest blocks."""
     known = {

@@ -195,12 +195,20 @@ class Node:
 
         Raises
         ------
+        RefusedError
+            If the node takes one question at a time only.
         MalformedReplyError
             If not both questions are answered.
         """
         asked = ("eth_getTransactionReceipt", "eth_blockNumber")
         questions = [_body(asked[0], tx_hash), _body(asked[1]) | {"id": 2}]
         reply = self._http.read(self._url, body=questions)
+        if isinstance(reply, dict):
+            raise RefusedError(
+                SERVICE,
+                "the node does not answer several questions in one request, so that an order stays in doubt: set "
+                "AGENTWHERE_OSTIUM_RPC_URL to a node that takes JSON-RPC batches",
+            )
         answers = parse(SERVICE, "the answers to two questions", _BATCH, reply)
         by_id = {answer.id: answer for answer in answers}
         if by_id.keys() != {1, 2}:

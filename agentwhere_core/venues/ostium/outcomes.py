@@ -18,12 +18,12 @@ from enum import Enum
 from typing import Any, Final
 
 from agentwhere_core.domain.enums import OrderPurpose, OrderState
-from agentwhere_core.domain.errors import MalformedReplyError, TimedOutError
+from agentwhere_core.domain.errors import MalformedReplyError, RefusedError, TimedOutError
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import OrderReport
 from agentwhere_core.venues.ostium import contracts, rules
 from agentwhere_core.venues.ostium.envelopes import Envelope, Kind, Leg, Named
-from agentwhere_core.venues.ostium.node import SERVICE, LogEntry, Node, Receipt
+from agentwhere_core.venues.ostium.node import SERVICE, LogEntry, Node, NodeRefusedError, Receipt
 from agentwhere_core.venues.ostium.reader import Reader
 
 _ZERO = Decimal(0)
@@ -97,9 +97,22 @@ class Outcomes:
         return receipt
 
     def _long_used(self, signer: str, nonce: int, newest: int) -> Absence:
-        """Tell whether a nonce was used so long ago that a node at block ``newest`` must know by whom."""
+        """Tell whether a nonce was used so long ago that a node at block ``newest`` must know by whom.
+
+        Raises
+        ------
+        RefusedError
+            If the node does not keep what was so long ago.
+        """
         then = newest - _SETTLED_BLOCKS
-        is_old = then > 0 and self._node.nonce(signer, hex(then)) > nonce
+        try:
+            is_old = then > 0 and self._node.nonce(signer, hex(then)) > nonce
+        except NodeRefusedError as error:
+            raise RefusedError(
+                SERVICE,
+                f"the node does not tell the nonce of {_SETTLED_BLOCKS} blocks ago ({error.said}), so that an order "
+                "stays in doubt: set AGENTWHERE_OSTIUM_RPC_URL to a node that keeps the last minutes",
+            ) from error
         return Absence.NEVER if is_old else Absence.UNPROVEN
 
     def report(self, envelope: Envelope, client_id: str) -> OrderReport | None:
