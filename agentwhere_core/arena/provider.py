@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,10 +19,8 @@ from agentwhere_core.arena.tools import TOOLS
 from agentwhere_core.arena.values import RawCall, Usage
 from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.llm.connection import Connection
 from agentwhere_core.tracing import request_span
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _MAX_ANSWER_TOKENS: Final = 2000
 _MOST_OF_AN_ERROR: Final = 500
@@ -99,41 +97,13 @@ class _Completion(BaseModel):
     usage: _Usage | None = None
 
 
-class Provider:
-    """An OpenAI-compatible endpoint; safe to share between threads.
-
-    Parameters
-    ----------
-    base_url
-        Address that ``/chat/completions`` follows, e.g. ``https://openrouter.ai/api/v1``.
-    api_key
-        Sent as a bearer token.
-    timeout_s
-        Limit for one request.
-    max_retries
-        Further tries of the SDK after no connection, 408, 409, 429 and 5xx.
-    """
+class Provider(Connection):
+    """An OpenAI-compatible endpoint that any model of the arena is asked at; safe to share between threads."""
 
     def __init__(
         self, base_url: str, api_key: str, timeout_s: float = 30.0, max_retries: int = 1
     ) -> None:
-        from openai import OpenAI
-
-        self._base_url = base_url
-        self._client = OpenAI(
-            base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=max_retries
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._client.close()
+        super().__init__(base_url, api_key, timeout_s=timeout_s, max_retries=max_retries)
 
     def ask(self, model: str, messages: Sequence[dict[str, Any]]) -> Answer:
         """Return what ``model`` answers to a conversation.

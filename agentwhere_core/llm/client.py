@@ -10,11 +10,12 @@ import json
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.llm.connection import Connection
 from agentwhere_core.llm.prompts import (
     INSTRUCTIONS,
     PROMPT_VERSION,
@@ -32,8 +33,6 @@ from agentwhere_core.llm.schema import (
 from agentwhere_core.tracing import request_span
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from agentwhere_core.domain.idea import Post
 
 _MAX_ANSWER_TOKENS: Final = 1500
@@ -155,22 +154,8 @@ def recall(raw_response: dict[str, Any]) -> ClassificationOutcome | None:
     )
 
 
-class LLMClient:
-    """Ask one model; safe to share between threads.
-
-    Parameters
-    ----------
-    base_url
-        Address that ``/chat/completions`` follows, e.g. ``https://openrouter.ai/api/v1``.
-    api_key
-        Sent as a bearer token.
-    model
-        Name as the provider lists it.
-    timeout_s
-        Limit for one request.
-    max_retries
-        Further tries after no connection, 408, 409, 429 and 5xx, with the pauses that the provider asks for.
-    """
+class LLMClient(Connection):
+    """Ask one model, by the name that the provider lists it under; safe to share between threads."""
 
     def __init__(
         self,
@@ -180,28 +165,8 @@ class LLMClient:
         timeout_s: float = 30.0,
         max_retries: int = 2,
     ) -> None:
-        from openai import OpenAI
-
+        super().__init__(base_url, api_key, timeout_s=timeout_s, max_retries=max_retries)
         self.model = model
-        self._base_url = base_url
-        self._client = OpenAI(
-            base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=max_retries
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def classify(self, post: Post, source: str) -> ClassificationOutcome:
         """Classify one post by ``source``; abstain instead of raising when the model gives no valid answer."""
