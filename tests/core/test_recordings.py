@@ -137,6 +137,14 @@ def test_recorded_funding_and_transfers_are_cash_flows() -> None:
     ]
 
 
+def test_a_recorded_time_without_transfers_has_no_cash_flows() -> None:
+    [(request, ledger)] = answers_of(
+        "user_non_funding_ledger_updates_with_end_time", "userNonFundingLedgerUpdates"
+    )
+    with hyperliquid([], [], ledger) as venue:
+        assert venue.cash_flows(account(request["user"]), EPOCH) == []
+
+
 def test_lighters_recorded_answers_are_read() -> None:
     details = (RECORDED / "lighter" / "http_order_book_details.json").read_text()
     orders = (RECORDED / "lighter" / "http_order_book_orders.json").read_text()
