@@ -265,14 +265,12 @@ class PositionStory(Position):
     events: list[PositionEvent]
 
 
-class RoutingDecision(Told):
-    """A routing decision with its story."""
+class Decided(Told):
+    """What a routing decision says of itself."""
 
     id: UUID
     signal_id: UUID
-    agent: str
     deployment_id: UUID
-    deployment: str
     attempt: int
     token_symbol: str
     requested_venue: Venue
@@ -287,6 +285,13 @@ class RoutingDecision(Told):
     failover_venue: Venue | None
     routing_duration_ms: Decimal
     created_at: datetime
+
+
+class RoutingDecision(Decided):
+    """A routing decision with its story."""
+
+    agent: str
+    deployment: str
 
 
 class Leg(Told):
@@ -300,26 +305,9 @@ class Leg(Told):
     )
 
 
-class FullDecision(Told):
+class FullDecision(Decided):
     """A routing decision with everything that it was made from."""
 
-    id: UUID
-    signal_id: UUID
-    deployment_id: UUID
-    attempt: int
-    token_symbol: str
-    requested_venue: Venue
-    selected_venue: Venue | None
-    routing_reason: str
-    story: str
-    checked_venues: list[str]
-    venue_availability: list[dict[str, Any]]
-    routing_strategy: RoutingStrategy
-    config_version: int
     inputs: dict[str, Any]
     scene: dict[str, Any] | None
     legs: list[Leg]
-    attempts: list[Any]
-    failover_venue: Venue | None
-    routing_duration_ms: Decimal
-    created_at: datetime
