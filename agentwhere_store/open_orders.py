@@ -5,6 +5,7 @@ Reads only; what is done about it is written through `orders`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -102,34 +103,31 @@ def in_doubt(conn: Connection, venues: Collection[Venue], *, shard: Shard = WHOL
             ),
         ),
         orders.c.submission_id.is_not(None),
+        orders.c.venue.in_([venue.value for venue in venues]),
         of_shard(orders.c.deployment_id, shard),
     )
+    # States are read by one statement, which sees one moment: a process that was overtaken may still record an answer.
+    by_submission: dict[UUID | None, list[Order]] = defaultdict(list)
+    for order in _orders(conn, orders.c.submission_id.in_(doubtful)):
+        by_submission[order.submission_id].append(order)
     rows = conn.execute(
-        select(submissions, orders.c.id.label("order_id"))
-        .join(orders, orders.c.submission_id == submissions.c.id)
-        .where(submissions.c.id.in_(doubtful), submissions.c.venue.in_([v.value for v in venues]))
-        .order_by(submissions.c.id, orders.c.id)
-    ).all()
-    by_id = {
-        order.id: order for order in _orders(conn, orders.c.id.in_([r.order_id for r in rows]))
-    }
-    found: dict[UUID, tuple[Submission, list[Order]]] = {}
-    for row in rows:
-        if row.id not in found:
-            found[row.id] = (
-                Submission(
-                    id=row.id,
-                    account_id=row.account_id,
-                    venue=Venue(row.venue),
-                    signer_address=row.signer_address,
-                    nonce=row.nonce,
-                    deadline=row.deadline,
-                    payload=bytes(row.payload),
-                ),
-                [],
-            )
-        found[row.id][1].append(by_id[row.order_id])
-    return [InDoubt(submission, tuple(items)) for submission, items in found.values()]
+        select(submissions).where(submissions.c.id.in_(by_submission)).order_by(submissions.c.id)
+    )
+    return [
+        InDoubt(
+            Submission(
+                id=row.id,
+                account_id=row.account_id,
+                venue=Venue(row.venue),
+                signer_address=row.signer_address,
+                nonce=row.nonce,
+                deadline=row.deadline,
+                payload=bytes(row.payload),
+            ),
+            tuple(by_submission[row.id]),
+        )
+        for row in rows
+    ]
 
 
 def unplaced_entries(

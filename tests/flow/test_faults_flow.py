@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from agentwhere_core.domain.enums import KillScope, OrderSide, Side, Venue
 from agentwhere_core.domain.errors import RemoteError
@@ -285,6 +286,35 @@ def test_an_order_that_cannot_be_looked_up_stays_in_doubt_and_blocks_nobody_else
     assert entry_states(desk) == [("BTC", "FILLED", 1), ("ETH", "FILLED", 1)]
     assert len(bold.entries("BTC")) == 1
     assert rows(desk, "SELECT count(*) FROM agentwhere.positions") == [(2,)]
+
+
+def test_an_answer_that_another_process_records_meanwhile_stops_nobody(
+    desk: System, sim: Simulator, bold: Hand
+) -> None:
+    place_signal(desk, "BTC", deployment="bold")
+    sim.fault("hyperliquid.exchange", "drop_after", match=ORDER)
+    with failing(sim, "5xx", f'"orderStatus", "user": "{bold.account.address}"'):
+        execute_orders(desk, utc_now())
+    recorded: list[str] = []
+
+    def record_elsewhere(*execution: Any) -> None:
+        """Let a process that was overtaken write down its answers just after ours has read what is in doubt."""
+        statement = execution[2]
+        if not recorded and "agentwhere.orders" in statement and "PLANNED" in str(execution[3]):
+            recorded.append(statement)
+            rows(
+                desk,
+                "UPDATE agentwhere.orders SET state = CASE purpose WHEN 'ENTRY' THEN 'FILLED' ELSE 'ACKED' END,"
+                " filled_size = CASE purpose WHEN 'ENTRY' THEN size ELSE 0 END, average_price = limit_price"
+                " WHERE state = 'UNKNOWN' RETURNING id",
+            )
+
+    event.listen(desk.engine, "after_cursor_execute", record_elsewhere)
+    execute_orders(desk, utc_now())
+
+    assert recorded
+    assert entry_states(desk) == [("BTC", "FILLED", 1)]
+    assert len(bold.entries("BTC")) == 1
 
 
 @pytest.mark.parametrize("kind", ["429", "5xx", "malformed", "down"])
