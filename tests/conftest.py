@@ -32,8 +32,12 @@ ROOM_BYTES = 2 * 1024**3
 SETTINGS = ("AGENTWHERE_", "DAGSTER_", "DATABASE_URL", "OPENAI_", "PG")
 
 # Speed is no promise of a test; and what fails for one must fail for all.
-hypothesis.settings.register_profile("everywhere", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+UNHURRIED: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
+hypothesis.settings.register_profile("everywhere", **UNHURRIED)
+hypothesis.settings.register_profile("ci", derandomize=True, **UNHURRIED)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "everywhere")
 
 
