@@ -180,6 +180,8 @@ def _rows(name: str, shard: Shard | None) -> tuple[str, ...]:
 
 
 def _give_back(conn: Connection, key: int) -> None:
+    if conn.invalidated:
+        return  # it was found gone with an earlier lock, and all of its locks went with it
     try:
         conn.execute(select(func.pg_advisory_unlock(key)))
     except DBAPIError:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from agentwhere_core.domain.errors import LeaseHeldError
 from agentwhere_core.domain.sharding import WHOLE, Shard, shards
 from agentwhere_store.engine import make_engine
-from agentwhere_store.leases import Lease, lease
+from agentwhere_store.leases import Lease, free_leases, lease
 from agentwhere_store.orders import check_lease
 
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
@@ -139,6 +139,24 @@ def test_a_holder_that_slept_may_not_send_once_any_part_was_taken_over(
         check_lease(conn, new)
         with pytest.raises(LeaseHeldError):
             check_lease(conn, old)
+
+
+def test_a_holder_whose_connection_was_cut_ends_quietly_and_frees_every_part(
+    engine: Engine,
+) -> None:
+    cut = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with hold(engine, WHOLE), engine.begin() as conn:
+        conn.execute(text(cut))
+    with free_leases(engine, ["one", "two"], "me", NOW) as held:
+        assert "one" in held
+        assert "two" in held
+        with engine.begin() as conn:
+            conn.execute(text(cut))
+    with hold(engine, WHOLE):
+        assert take(engine, "one").fencing_token == 2
 
 
 def test_another_shard_takes_nothing_from_a_holder(engine: Engine) -> None:
