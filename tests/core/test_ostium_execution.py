@@ -349,6 +349,21 @@ def test_a_stuck_transaction_is_replaced_by_a_transfer_to_oneself(
     assert desk.place(desk.entry())[0].state is OrderState.FILLED
 
 
+def test_a_replacement_that_hangs_is_replaced_by_a_dearer_one(desk: Desk, sim: Simulator) -> None:
+    spec = desk.entry()
+    payload = desk.sign(spec)
+    sim.fault("ostium", "stuck", count=4)
+    with pytest.raises(TimedOutError, match="no block"):
+        desk.send(payload, spec)
+    for _ in range(3):
+        with pytest.raises(TimedOutError, match="no block"):
+            desk.abort(payload)
+        assert not desk.venue.is_void(ACCOUNT, payload)
+    assert desk.abort(payload)
+    assert desk.venue.is_void(ACCOUNT, payload)
+    assert orders_at(sim) == []
+
+
 def test_a_later_order_on_the_same_nonce_proves_the_earlier_absent(
     desk: Desk, sim: Simulator
 ) -> None:

@@ -182,6 +182,10 @@ class Node:
         answer = self._text("eth_call", {"to": to, "data": data}, "latest")
         return bytes.fromhex(answer.removeprefix("0x"))
 
+    def holds(self, tx_hash: str) -> bool:
+        """Return whether the node has a transaction, in a block or waiting for one."""
+        return self._ask("eth_getTransactionByHash", tx_hash) is not None
+
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Return what became of a transaction, or None while it is in no block."""
         reply = self._ask("eth_getTransactionReceipt", tx_hash)

@@ -23,7 +23,10 @@ from agentwhere_core.venues.ostium.reader import OpenTrade, Reader
 _TRANSFER_GAS: Final = 21_000
 # On Arbitrum the part of the gas that pays for Ethereum moves between estimate and block.
 _GAS_MARGIN_PCT: Final = 150
+_GAS_STEP: Final = 100_000
 _BUMP_PCT: Final = 130
+# Thirteen times the price at most, at which even a crowded chain takes a transfer.
+_BUMPS: Final = range(1, 11)
 _MARKET: Final = 0
 _PROTECTION = {
     OrderPurpose.TAKE_PROFIT: (Kind.TAKE_PROFIT, "updateTp"),
@@ -110,30 +113,43 @@ class Signer:
         return self._signed([self._draft(Kind.RECLAIM, data, account)], account, key)
 
     def burn(self, legs: Sequence[Leg], account: VenueAccount, key: str) -> Envelope:
-        """Return transfers of nothing to oneself that use up the nonces of ``legs``, at a price that replaces them."""
+        """Return transfers of nothing to oneself that use up the nonces of ``legs``, at a price that replaces them.
+
+        Where the node holds such a transfer already, which hangs too, the next one is dearer.
+        """
         self._check_key(account, key)
-        max_fee, tip = self._prices()
+        signer = account.signer_address
+        # A node may count data that a chain above it charges for; a transfer has none. Rounded up, so that the same
+        # transfer is recognized by its hash.
+        needed = max(_TRANSFER_GAS, self._gas(signer, signer, "0x"))
+        gas = -(-needed // _GAS_STEP) * _GAS_STEP
+        enough, _ = self._prices()
         signed = []
         for leg in legs:
-            bumped_fee = max(max_fee, leg.max_fee * _BUMP_PCT // 100 + 1)
-            bumped_tip = max(tip, leg.tip * _BUMP_PCT // 100 + 1)
-            transaction = self._transaction(
-                account.signer_address, "0x", leg.nonce, (max(bumped_fee, bumped_tip), bumped_tip)
-            )
-            # A node may count data that a chain above it charges for; a transfer has none.
-            transaction["gas"] = max(
-                _TRANSFER_GAS, self._gas(account.signer_address, account.signer_address, "0x")
-            )
-            signed.append(
-                Leg(
-                    kind=Kind.BURN,
-                    raw=_sign(transaction, key),
-                    nonce=leg.nonce,
-                    max_fee=transaction["maxFeePerGas"],
-                    tip=bumped_tip,
-                )
-            )
+            ladder = [self._transfer(leg, bumps, gas, account, key) for bumps in _BUMPS]
+            if ladder[-1].max_fee < enough:
+                signed.append(self._transfer(leg, _BUMPS[-1], gas, account, key, at_least=enough))
+                continue
+            held = [n for n, rung in enumerate(ladder) if self._node.holds(rung.tx_hash)]
+            next_one = min(held[-1] + 1, len(ladder) - 1) if held else 0
+            signed.append(next(rung for rung in ladder[next_one:] if rung.max_fee >= enough))
         return self._envelope(account, signed)
+
+    def _transfer(  # noqa: PLR0917 - what one signed transfer is made of
+        self,
+        leg: Leg,
+        bumps: int,
+        gas: int,
+        account: VenueAccount,
+        key: str,
+        at_least: int = 0,
+    ) -> Leg:
+        """Return a transfer of nothing in the place of ``leg``, its price raised so many times."""
+        tip = leg.tip * _BUMP_PCT**bumps // 100**bumps + bumps
+        max_fee = max(tip, leg.max_fee * _BUMP_PCT**bumps // 100**bumps + bumps, at_least)
+        transaction = self._transaction(account.signer_address, "0x", leg.nonce, (max_fee, tip))
+        raw = _sign(transaction | {"gas": gas}, key)
+        return Leg(kind=Kind.BURN, raw=raw, nonce=leg.nonce, max_fee=max_fee, tip=tip)
 
     def _entry(
         self, entry: OrderSpec, protection: Sequence[OrderSpec], account: VenueAccount
