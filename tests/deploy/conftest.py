@@ -21,7 +21,7 @@ from agentwhere_store.engine import dagster_url
 __all__ = ["own_sim", "sim", "simulator_process"]
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 180.0
+PATIENCE_S = 400.0
 
 
 @dataclass

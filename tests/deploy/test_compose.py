@@ -11,11 +11,11 @@ import pytest
 
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.system import System
-from tests.deploy.conftest import REPOSITORY, Part, Parts, await_until, free_ports
+from tests.deploy.conftest import PATIENCE_S, REPOSITORY, Part, Parts, await_until, free_ports
 from tests.deploy.test_files import OURS
 from tests.flow.world import rows
 
-pytestmark = pytest.mark.timeout(290)
+pytestmark = pytest.mark.timeout(1200)
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -126,6 +126,6 @@ def test_the_services_work_together_and_all_leave_when_told(
     for part in running.values():
         part.process.terminate()
     for part in running.values():
-        assert part.process.wait(30) in (0, -15), part.name
+        assert part.process.wait(PATIENCE_S) in (0, -15), part.name
     for line in running["daemon"].said().splitlines():
         assert json.loads(line)

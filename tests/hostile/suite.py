@@ -24,6 +24,7 @@ from agentwhere_core.domain.enums import AgentStatus, DeploymentStatus, Venue
 from agentwhere_core.domain.idea import Agent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy
+from agentwhere_core.performance.sources import NEW_SOURCE_WEIGHT
 from agentwhere_core.what.sizing import fund_percentage
 from agentwhere_flow.classify import classify_posts
 from agentwhere_flow.markets import sync_markets
@@ -35,7 +36,6 @@ from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store import agents as agent_store
 from agentwhere_store.agents import FollowedSources
-from agentwhere_store.sources import DEFAULT_WEIGHT
 from tests.flow.world import contents, rows
 from tests.hostile.attacks import CONTROLS, Attack
 
@@ -56,7 +56,7 @@ TERMS = {
     "trailing_distance_pct": Decimal(2),
     "max_holding_h": Decimal(72),
 }
-LARGEST_HONEST_PCT = fund_percentage(DEFAULT_WEIGHT)
+LARGEST_HONEST_PCT = fund_percentage(NEW_SOURCE_WEIGHT)
 MOST_NAMES_OF_ONE_POST = 1
 
 
