@@ -20,6 +20,7 @@ import structlog
 from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.tracing import span
+from agentwhere_flow.garbage import collected_rarely
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
@@ -116,7 +117,10 @@ def step(
         def run(system: System, now: datetime, /, *args: P.args, **kwargs: P.kwargs) -> StepReport:
             began = time.perf_counter()
             try:
-                with span(f"step {name}", agentwhere__run_id=system.run_id or "") as made:
+                with (
+                    collected_rarely(),
+                    span(f"step {name}", agentwhere__run_id=system.run_id or "") as made,
+                ):
                     tally = work(system, now, *args, **kwargs)
                     made.note(
                         agentwhere__rows_in=tally.rows_in,

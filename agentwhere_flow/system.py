@@ -5,7 +5,6 @@ Everything heavy is built on first use, so that a command or a Dagster run pays 
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
@@ -29,16 +28,8 @@ if TYPE_CHECKING:
     from agentwhere_core.venues.protocol import Execution, MarketData
 
 
-COLLECT_AFTER = 50_000
-"""New objects after which Python looks for cycles among them.
-
-Passes make objects by the hundred thousand and hardly a cycle. To look after every 700, Python's own choice, took a
-third of the time of a large pass; see docs/performance.md.
-"""
-
-
 class System:
-    """Everything that the use cases work with; who makes one lets Python collect garbage in larger portions.
+    """Everything that the use cases work with.
 
     Parameters
     ----------
@@ -69,7 +60,6 @@ class System:
         self.shard = shard
         self._database = database or {}
         self._closing = ExitStack()
-        gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
     @cached_property
     def endpoints(self) -> Endpoints:
