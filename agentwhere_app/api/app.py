@@ -59,12 +59,18 @@ def create_app(system: System) -> FastAPI:
         from anyio import to_thread
 
         to_thread.current_default_thread_limiter().total_tokens = THREADS
-        changes = ChangeFeed(lambda: system.engine)
+        health = monitoring.health_shelf(system)
+
+        def heed(topics: frozenset[str]) -> None:
+            if "health" in topics:
+                health.outdate()
+
+        changes = ChangeFeed(lambda: system.engine, heed)
         api = Api(
             system=system,
             keys=KeyRing(system, limits, is_loopback=is_loopback),
             changes=changes,
-            health=monitoring.health_shelf(system),
+            health=health,
             performance=arena.performance_shelf(system),
             invocations=arena.invocation_shelves(system),
             is_loopback=is_loopback,

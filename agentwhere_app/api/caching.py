@@ -1,8 +1,8 @@
 """Answers that are rendered once and served many times, and answers that a client need not fetch again.
 
 A `Shelf` keeps one rendered answer. While it is fresh, it is served as it is; then it is still served at once, marked
-as stale, while a new one is made beside it (stale-while-revalidate); when it is too old even for that, requests wait
-for the new one. However many ask, one is made at a time.
+as stale, while a new one is made beside it (stale-while-revalidate); when it is too old even for that, or what it
+tells is known to have changed, requests wait for the new one. However many ask, one is made at a time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 RETRY_S = 1.0
+BRIEF_KEPT = 5
+"""How many times its own time a brief answer is served without waiting."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +34,8 @@ log = structlog.get_logger(__name__)
 class Answer:
     """An answer, rendered both as fresh and as stale.
 
-    One with ``brief_s`` is soon worth nothing: after as long, requests wait for a newer one, and get it as stale only
-    if none can be made.
+    One with ``brief_s`` is soon worth little: it is stale after as long, and after `BRIEF_KEPT` times as long requests
+    wait for a newer one, and get it only if none can be made.
     """
 
     fresh: bytes
@@ -95,6 +97,8 @@ class Shelf:
         self._made_at = 0.0
         self._retry_at = 0.0
         self._making: asyncio.Task[Answer] | None = None
+        self._changes = 0
+        self._changes_told = 0
 
     async def response(self) -> Response:
         """Return the answer as a response.
@@ -106,8 +110,10 @@ class Shelf:
         """
         if (kept := self.at_hand()) is not None:
             return kept
-        renewal = self._renewal()
-        await asyncio.wait({renewal})
+        renewal = await self._renewed()
+        if renewal.exception() is None and self._is_outdated():
+            # It was begun before the change.
+            renewal = await self._renewed()
         if renewal.exception() is not None and (kept := self.at_hand()) is not None:
             return kept
         return _response(renewal.result(), 0.0)
@@ -117,12 +123,26 @@ class Shelf:
         answer, age = self._answer, self._now() - self._made_at
         if answer is None or (self._keep_s is not None and age > self._keep_s):
             return None
-        is_stale = age > (self._fresh_s if answer.brief_s is None else answer.brief_s)
+        fresh_s = self._fresh_s if answer.brief_s is None else answer.brief_s
+        is_stale = age > fresh_s or self._is_outdated()
         if is_stale and self._now() >= self._retry_at:
-            if answer.brief_s is not None:
+            is_worthless = answer.brief_s is not None and age > BRIEF_KEPT * fresh_s
+            if is_worthless or self._is_outdated():
                 return None
             self._renewal()
         return _response(answer, age, is_stale=is_stale)
+
+    def outdate(self) -> None:
+        """Know that what the answer tells has changed: who asks from now on is told of it."""
+        self._changes += 1
+
+    def _is_outdated(self) -> bool:
+        return self._changes_told != self._changes
+
+    async def _renewed(self) -> asyncio.Task[Answer]:
+        renewal = self._renewal()
+        await asyncio.wait({renewal})
+        return renewal
 
     def _renewal(self) -> asyncio.Task[Answer]:
         if self._making is None:
@@ -131,12 +151,15 @@ class Shelf:
         return self._making
 
     async def _renew(self) -> Answer:
+        changes = self._changes
         try:
             answer = await run_in_threadpool(self._make)
-        finally:
+        except Exception:
             self._retry_at = self._now() + RETRY_S
+            raise
+        finally:
             self._making = None
-        self._answer, self._made_at = answer, self._now()
+        self._answer, self._made_at, self._changes_told = answer, self._now(), changes
         return answer
 
     def _note_failure(self, task: asyncio.Task[Answer]) -> None:

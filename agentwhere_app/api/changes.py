@@ -58,10 +58,15 @@ class ChangeFeed:
     ----------
     engine
         Gives the database; called when the feed starts.
+    on_change
+        Told of the topics before any reader, so that who asks because of them is not given an older answer.
     """
 
-    def __init__(self, engine: Callable[[], Engine]) -> None:
+    def __init__(
+        self, engine: Callable[[], Engine], on_change: Callable[[frozenset[str]], None]
+    ) -> None:
         self._engine = engine
+        self._on_change = on_change
         self._readers: set[_Reader] = set()
         self._closing = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
@@ -123,6 +128,7 @@ class ChangeFeed:
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
 
     def _tell(self, topics: frozenset[str]) -> None:
+        self._on_change(topics)
         for reader in self._readers:
             reader.add(topics)
 

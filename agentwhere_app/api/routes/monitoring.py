@@ -28,7 +28,7 @@ Window = Annotated[TimeWindow, Query(alias="timeWindow", description="How far ba
 
 
 def health_shelf(system: System) -> Shelf:
-    """Return the shelf of the health report: at most 10 s old, made again after 2 s."""
+    """Return the shelf of the health report: at most 10 s old, made again after 2 s or a health tick."""
 
     def make() -> Answer:
         report = judge(system, system.clock())

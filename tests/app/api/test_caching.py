@@ -23,6 +23,7 @@ class Kitchen:
         self.now = 0.0
         self.made = 0
         self.failed = 0
+        self.begun = 0
         self.is_broken = False
         self.brief_s: float | None = None
         self.door = threading.Event()
@@ -30,6 +31,7 @@ class Kitchen:
         self.shelf = Shelf(self.make, fresh_s=10, keep_s=keep_s, now=lambda: self.now)
 
     def make(self) -> Answer:
+        self.begun += 1
         self.door.wait(20)
         if self.is_broken:
             self.failed += 1
@@ -78,22 +80,60 @@ def test_a_stale_answer_is_served_at_once_and_says_so_while_a_new_one_is_made() 
     assert kitchen.made == 2
 
 
-def test_a_brief_answer_is_waited_for_and_stale_only_if_no_newer_one_can_be_made() -> None:
+def test_a_brief_answer_is_soon_stale_then_waited_for_and_told_late_only_if_none_can_be_made() -> (
+    None
+):
     kitchen = Kitchen()
     kitchen.brief_s = 2
 
     async def work() -> None:
         assert await kitchen.order() == {"number": 1, "stale": False}
         kitchen.now = 3
-        assert await kitchen.order() == {"number": 2, "stale": False}
-        kitchen.now, kitchen.is_broken = 6, True
-        assert await kitchen.order() == {"number": 2, "stale": True}
-        assert await kitchen.order() == {"number": 2, "stale": True}
+        assert await kitchen.order() == {"number": 1, "stale": True}
+        await kitchen.until(kitchen.is_fresh)
+        kitchen.now = 14
+        assert await kitchen.order() == {"number": 3, "stale": False}
+        kitchen.now, kitchen.is_broken = 25, True
+        assert await kitchen.order() == {"number": 3, "stale": True}
+        assert await kitchen.order() == {"number": 3, "stale": True}
         assert kitchen.failed == 1, "what is broken is not asked without a pause"
-        kitchen.now, kitchen.is_broken, kitchen.brief_s = 8, False, None
-        assert await kitchen.order() == {"number": 3, "stale": False}
-        kitchen.now = 17
-        assert await kitchen.order() == {"number": 3, "stale": False}
+        kitchen.now, kitchen.is_broken, kitchen.brief_s = 27, False, None
+        assert await kitchen.order() == {"number": 4, "stale": False}
+        kitchen.now = 36
+        assert await kitchen.order() == {"number": 4, "stale": False}
+
+    cook(work)
+
+
+def test_what_is_known_to_have_changed_is_waited_for() -> None:
+    kitchen = Kitchen()
+
+    async def work() -> None:
+        await kitchen.order()
+        kitchen.shelf.outdate()
+        assert await kitchen.order() == {"number": 2, "stale": False}
+        assert await kitchen.order() == {"number": 2, "stale": False}
+        kitchen.shelf.outdate()
+        kitchen.is_broken = True
+        assert await kitchen.order() == {"number": 2, "stale": True}
+
+    cook(work)
+
+
+def test_an_answer_begun_before_a_change_is_not_given_to_who_asks_after_it() -> None:
+    kitchen = Kitchen()
+
+    async def work() -> None:
+        await kitchen.order()
+        kitchen.now = 11
+        kitchen.door.clear()
+        assert await kitchen.order() == {"number": 1, "stale": True}
+        await kitchen.until(lambda: kitchen.begun == 2)
+        kitchen.shelf.outdate()
+        asked = asyncio.create_task(kitchen.order())
+        await asyncio.sleep(0)
+        kitchen.door.set()
+        assert await asked == {"number": 3, "stale": False}
 
     cook(work)
 

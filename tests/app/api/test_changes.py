@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import httpx
 from sqlalchemy import text
@@ -13,6 +14,8 @@ from sqlalchemy import text
 from agentwhere_app.api.changes import ALL_TOPICS
 from agentwhere_core.domain.enums import Severity
 from agentwhere_flow.alerts import raise_alert
+from agentwhere_flow.health import report_health
+from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from tests.app.api.served import Served, serving
 from tests.flow.world import rows, utc_now
@@ -65,6 +68,17 @@ def test_a_change_is_told_to_every_open_page_without_its_data(api: Served) -> No
         raise_one(api.system)
         await_topic(one, "alerts")
         await_topic(other, "alerts")
+
+
+def test_who_asks_for_health_because_it_changed_is_told_the_new_one(api: Served) -> None:
+    await_listener(api.system)
+    with listening(api) as notices:
+        for _ in range(3):
+            monitor_positions(api.system, now := utc_now())
+            report_health(api.system, now)
+            await_topic(notices, "health")
+            told = api.get("/api/monitoring/health")
+            assert datetime.fromisoformat(told["positionMonitor"]["lastRunAt"]) >= now
 
 
 def test_two_workers_tell_the_same(empty: System) -> None:
