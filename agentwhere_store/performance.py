@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import repeat
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +68,7 @@ FIGURES = (
 """Figures that are kept for each window, by their names in `Figures` and in the columns."""
 
 _SNAPSHOT_LOCK = 0x41574551  # "AWEQ": any number that nobody else locks
+_figures_of = attrgetter(*FIGURES)
 _PROFITS = ("realized_pnl_usd", "unrealized_pnl_usd", "fees_usd", "funding_usd")
 
 
@@ -207,9 +209,8 @@ def save_metrics(conn: Connection, found: Sequence[AgentFigures], now: datetime)
     """Write figures as the current ones, and as those of today in the history."""
     if not found:
         return
-    rows = [_metrics_row(item, now) for item in found]
-    columns = {name: agent_metrics.c[name] for name in rows[0]}
-    with incoming_rows(conn, columns, (list(row.values()) for row in rows)) as incoming:
+    columns = {name: agent_metrics.c[name] for name in _names(found[0])}
+    with incoming_rows(conn, columns, (_values(item, now) for item in found)) as incoming:
         for target, key in (
             (agent_metrics, ["agent_id"]),
             (agent_metrics_history, ["agent_id", "as_of"]),
@@ -326,21 +327,23 @@ def net_profit(table: Table) -> ColumnElement[Decimal]:
     return profit
 
 
-def _metrics_row(item: AgentFigures, now: datetime) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "agent_id": item.standing.agent_id,
-        "as_of": _day(now),
-        "closed_positions": item.standing.closed_positions,
-        "net_pnl_usd": item.standing.net_pnl_usd,
-        "equity_usd": item.standing.equity_usd,
-        "computed_at": now,
-    }
+def _names(item: AgentFigures) -> list[str]:
+    """Return the columns of `_values`, in the same order."""
+    names = ["agent_id", "as_of", "closed_positions", "net_pnl_usd", "equity_usd", "computed_at"]
     for found in item.figures:
-        row[f"days_{found.window}"] = found.days
-        for name in FIGURES:
-            value: float | None = getattr(found, name)
-            row[f"{name}_{found.window}"] = None if value is None else Decimal(repr(value))
-    return row
+        names.append(f"days_{found.window}")
+        names += [f"{name}_{found.window}" for name in FIGURES]
+    return names
+
+
+def _values(item: AgentFigures, now: datetime) -> list[Any]:
+    """Return a row; floats reach their NUMERIC column by the shortest digits that tell them apart, as `repr` does."""
+    at = item.standing
+    values = [at.agent_id, _day(now), at.closed_positions, at.net_pnl_usd, at.equity_usd, now]
+    for found in item.figures:
+        values.append(found.days)
+        values += _figures_of(found)
+    return values
 
 
 def upsert(

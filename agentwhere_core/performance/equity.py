@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from agentwhere_core.domain.enums import Venue
 
@@ -73,27 +73,42 @@ class EquityDay(NamedTuple):
     daily_return: float
 
 
+_Row: TypeAlias = tuple[Decimal, Decimal, Decimal, Decimal, float]
+"""What an `EquityDay` says after its date, in that order."""
+
+
 @dataclass(frozen=True, slots=True)
 class EquitySeries:
-    """Days in order, without gaps; empty when there was never any money."""
+    """Days in order, without gaps; empty when there was never any money.
 
-    days: tuple[EquityDay, ...]
+    Figures want nothing but the returns, of ten thousand agents: a day is given its date when somebody asks for
+    ``days``.
+    """
+
+    first: date
+    rows: tuple[_Row, ...] = ()
     ruined_on: date | None = None
+
+    @property
+    def days(self) -> tuple[EquityDay, ...]:
+        """The days with their dates."""
+        numbered = enumerate(self.rows, self.first.toordinal())
+        return tuple(EquityDay(date.fromordinal(number), *row) for number, row in numbered)
 
     @property
     def returns(self) -> list[float]:
         """Daily returns as fractions."""
-        return [day.daily_return for day in self.days]
+        return [row[-1] for row in self.rows]
 
     @property
     def equity_usd(self) -> Decimal:
         """Equity at the end of the last day."""
-        return self.days[-1].equity_usd if self.days else _ZERO
+        return self.rows[-1][3] if self.rows else _ZERO
 
     @property
     def net_pnl_usd(self) -> Decimal:
         """Sum of the days' PnL."""
-        return sum((day.pnl_usd for day in self.days), _ZERO)
+        return sum((row[1] for row in self.rows), _ZERO)
 
 
 def daily_equity(books: Iterable[Book], through: date, venue: Venue = Venue.MULTI) -> EquitySeries:
@@ -108,56 +123,51 @@ def daily_equity(books: Iterable[Book], through: date, venue: Venue = Venue.MULT
     venue
         The agent's venue: MULTI counts PnL of all venues, any other only its own (M3). Capital counts in full.
     """
-    flows: list[CapitalFlow] = []
-    earned: dict[date, Decimal] = {}
+    deposits: dict[int, Decimal] = {}
+    withdrawals: dict[int, Decimal] = {}
+    earned: dict[int, Decimal] = {}
     for book in books:
-        flows.extend(flow for flow in book.flows if flow.day <= through)
+        for flow in book.flows:
+            side = deposits if flow.amount_usd >= 0 else withdrawals
+            _add(side, flow.day, abs(flow.amount_usd))
         for day, at, amount in book.pnl:
-            if day <= through and (venue is Venue.MULTI or at is venue):
-                earned[day] = earned.get(day, _ZERO) + amount
-    deposits, withdrawals = _split_flows(flows)
+            if venue is Venue.MULTI or at is venue:
+                _add(earned, day, amount)
     known = [*deposits, *withdrawals, *earned]
     if not known:
-        return EquitySeries(())
-    return _walk(min(known), through, deposits, withdrawals, earned)
+        return EquitySeries(through)
+    return _walk(min(known), through.toordinal(), deposits, withdrawals, earned)
+
+
+def _add(amounts: dict[int, Decimal], day: date, amount: Decimal) -> None:
+    number = day.toordinal()
+    amounts[number] = amounts[number] + amount if number in amounts else amount
 
 
 def _walk(
-    first: date,
-    through: date,
-    deposits: Mapping[date, Decimal],
-    withdrawals: Mapping[date, Decimal],
-    earned: Mapping[date, Decimal],
+    first: int,
+    last: int,
+    deposits: Mapping[int, Decimal],
+    withdrawals: Mapping[int, Decimal],
+    earned: Mapping[int, Decimal],
 ) -> EquitySeries:
-    """Go through the days, and stop at ruin."""
-    days: list[EquityDay] = []
+    """Go through the days, which are ordinals, and stop at ruin."""
+    rows: list[_Row] = []
+    ruined_on = None
     equity = _ZERO
-    for number in range(first.toordinal(), through.toordinal() + 1):
-        day = date.fromordinal(number)
-        base = equity + deposits[day] if day in deposits else equity
-        pnl = earned.get(day, _ZERO)
-        withdrawn = withdrawals.get(day, _ZERO)
-        equity = base + pnl - withdrawn
-        is_ruin = pnl < 0 and base + pnl <= 0
-        days.append(EquityDay(day, base, pnl, withdrawn, equity, _rate(pnl, base, ruin=is_ruin)))
-        if is_ruin:
-            return EquitySeries(tuple(days), ruined_on=day)
-    return EquitySeries(tuple(days))
-
-
-def _rate(pnl: Decimal, base: Decimal, *, ruin: bool) -> float:
-    if ruin:
-        return -1.0
-    return float(pnl / base) if pnl and base > 0 else 0.0
-
-
-def _split_flows(
-    flows: Iterable[CapitalFlow],
-) -> tuple[dict[date, Decimal], dict[date, Decimal]]:
-    """Return deposits and withdrawals by day, both as positive amounts."""
-    deposits: dict[date, Decimal] = {}
-    withdrawals: dict[date, Decimal] = {}
-    for flow in flows:
-        side = deposits if flow.amount_usd >= 0 else withdrawals
-        side[flow.day] = side.get(flow.day, _ZERO) + abs(flow.amount_usd)
-    return deposits, withdrawals
+    for number in range(first, last + 1):
+        base = left = equity + deposits[number] if number in deposits else equity
+        pnl, rate = _ZERO, 0.0
+        if number in earned:
+            pnl = earned[number]
+            left = base + pnl
+            if left <= _ZERO and pnl < _ZERO:
+                ruined_on, rate = date.fromordinal(number), -1.0
+            elif pnl and base > _ZERO:
+                rate = float(pnl / base)
+        withdrawn = withdrawals.get(number, _ZERO)
+        equity = left - withdrawn if withdrawn else left
+        rows.append((base, pnl, withdrawn, equity, rate))
+        if ruined_on is not None:
+            break
+    return EquitySeries(date.fromordinal(first), tuple(rows), ruined_on)

@@ -34,8 +34,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
-from operator import mul, truediv
+from operator import mul
 
 DAYS_PER_YEAR = 365
 MIN_DAYS = 7
@@ -110,9 +109,9 @@ def figures(returns: Sequence[float], window: Window = Window.SI) -> Figures:
     won = [r for r in sample if r > 0]
     lost = [r for r in sample if r < 0]
     active = len(won) + len(lost)
-    growth = math.prod([1 + r for r in sample])
+    growth, deepest = _path(sample)
     is_long_enough = n >= MIN_DAYS
-    ratios = _ratios(sample) if is_long_enough else _NO_RATIOS
+    ratios = _ratios(sample, lost) if is_long_enough else _NO_RATIOS
     return Figures(
         window=window,
         days=n,
@@ -123,7 +122,7 @@ def figures(returns: Sequence[float], window: Window = Window.SI) -> Figures:
         sharpe_low=ratios.sharpe_low,
         sharpe_high=ratios.sharpe_high,
         sortino=ratios.sortino,
-        max_drawdown=_max_drawdown(sample) if n else None,
+        max_drawdown=deepest - 1 if n else None,
         cagr=_cagr(growth, n) if is_long_enough else None,
         volatility=ratios.volatility,
         profit_factor=_profit_factor(won, lost),
@@ -150,18 +149,18 @@ class _Ratios:
 _NO_RATIOS = _Ratios()
 
 
-def _ratios(sample: Sequence[float]) -> _Ratios:
-    """Return the figures of at least two returns that need mean and moments."""
+def _ratios(sample: Sequence[float], lost: Sequence[float]) -> _Ratios:
+    """Return the figures of at least two returns, those below zero among them, that need mean and moments."""
     n = len(sample)
     year = math.sqrt(DAYS_PER_YEAR)
     mean = math.fsum(sample) / n
-    downside = math.sqrt(math.fsum([r * r for r in sample if r < 0]) / n)
+    downside = math.sqrt(math.fsum(map(mul, lost, lost)) / n)
     sortino = year * mean / downside if downside else None
     # Equal returns have no dispersion; rounding in the mean must not invent one.
-    if max(sample) == min(sample):
+    if all(r == sample[0] for r in sample):
         return _Ratios(volatility=0.0, sortino=sortino)
     deviations = [r - mean for r in sample]
-    square = math.fsum([d * d for d in deviations])
+    square = math.fsum(map(mul, deviations, deviations))
     std = math.sqrt(square / (n - 1))
     if std == 0:
         return _Ratios(volatility=0.0, sortino=sortino)
@@ -181,7 +180,7 @@ def _standard_error(daily: float, deviations: Sequence[float], variance: float) 
     n = len(deviations)
     scale = math.sqrt(variance)
     scaled = [d / scale for d in deviations]
-    squares = [d * d for d in scaled]
+    squares = list(map(mul, scaled, scaled))
     skewness = math.fsum(map(mul, squares, scaled)) / n
     kurtosis = math.fsum(map(mul, squares, squares)) / n
     # Never negative in exact arithmetic, because kurtosis is at least 1 + skewness².
@@ -196,12 +195,16 @@ def _profit_factor(won: Sequence[float], lost: Sequence[float]) -> float | None:
     return factor if math.isfinite(factor) else None
 
 
-def _max_drawdown(sample: Sequence[float]) -> float:
-    """Return the deepest fall from a peak, the start included, as zero or a negative fraction."""
-    levels = list(accumulate([1 + r for r in sample], mul, initial=1.0))
-    peaks = accumulate(levels, max)
-    deepest: float = min(map(truediv, levels, peaks))
-    return deepest - 1
+def _path(sample: Sequence[float]) -> tuple[float, float]:
+    """Return what one dollar became, and its deepest fall as a fraction of the peak before, the start included."""
+    level = top = deepest = 1.0
+    for r in sample:
+        level *= 1 + r
+        if level >= top:
+            top = level
+        elif level / top < deepest:
+            deepest = level / top
+    return level, deepest
 
 
 def _cagr(growth: float, days: int) -> float | None:
