@@ -411,6 +411,8 @@ positions = Table(
         "protection NOT IN ('PENDING', 'MISSING') OR protect_by IS NOT NULL",
     ),
     check("waived_has_no_stop", "protection <> 'WAIVED' OR stop_loss_price IS NULL"),
+    # A mark finds room beside the row that it replaces, and no index has to hear of it.
+    postgresql_with={"fillfactor": 45},
 )
 
 position_events = Table(
