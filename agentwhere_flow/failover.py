@@ -15,7 +15,8 @@ from uuid import UUID
 
 from agentwhere_core.domain.enums import DeploymentStatus
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import Deployment, RoutingDecision
+from agentwhere_core.domain.routing import RoutingDecision
+from agentwhere_core.domain.trade import Deployment
 from agentwhere_flow.routing import route_elsewhere
 from agentwhere_store import failover as store
 from agentwhere_store.failover import RejectedEntry

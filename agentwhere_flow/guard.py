@@ -18,13 +18,7 @@ from agentwhere_core.domain.errors import AgentWhereError
 from agentwhere_core.domain.events import Incident, PositionEvent
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import (
-    AccountState,
-    Order,
-    OrderSpec,
-    Position,
-    RestingOrder,
-)
+from agentwhere_core.domain.trade import AccountState, Order, OrderSpec, Position, RestingOrder
 from agentwhere_core.execution.client_ids import client_id, protection_key
 from agentwhere_core.execution.orders import IN_DOUBT, is_final
 from agentwhere_core.execution.protection import Look, levels, look_at

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from agentwhere_core.domain.errors import ConfigurationError
-from agentwhere_core.domain.trade import RoutingDecision
+from agentwhere_core.domain.routing import RoutingDecision
 from agentwhere_core.where.router import replay
 from agentwhere_store import decisions as store
 from agentwhere_store.decisions import StoredDecision, tell_decision

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,20 +12,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from agentwhere_core.domain.enums import HealthStatus, RoutingStrategy, Side, Venue
-from agentwhere_core.domain.errors import RemoteError
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market
-from agentwhere_core.domain.trade import (
-    Deployment,
-    FundsAt,
-    PolicyDecision,
-    RoutingConfig,
-    RoutingDecision,
-    VenueAccount,
-)
+from agentwhere_core.domain.routing import FundsAt, RoutingConfig, RoutingDecision
+from agentwhere_core.domain.trade import Deployment, PolicyDecision
 from agentwhere_core.how.book import Book, Engagement
 from agentwhere_core.how.policy import barred_venues, limits_venues
-from agentwhere_core.tracing import carried
 from agentwhere_core.venues.symbols import canonical
 from agentwhere_core.where.router import route
 from agentwhere_core.where.scene import (
@@ -38,19 +29,19 @@ from agentwhere_core.where.scene import (
     Standing,
 )
 from agentwhere_flow.depth import Depth, read_depth
+from agentwhere_flow.funds import read_funds
 from agentwhere_flow.report import Tally, step
 from agentwhere_store import agents as agent_store
-from agentwhere_store import decisions, open_orders, operations, positions
 from agentwhere_store import markets as market_store
+from agentwhere_store import operations
 from agentwhere_store import policy as policy_store
 from agentwhere_store import routing as store
-from agentwhere_store.decisions import RoutedSignal
+from agentwhere_store.decisions import RoutedSignal, save_decisions
 from agentwhere_store.routing import KillSwitches, RoutingWork
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from agentwhere_core.venues.protocol import Execution
     from agentwhere_flow.system import System
 
 EXAMPLE_MARGIN_USD = Decimal(100)
@@ -127,7 +118,7 @@ def route_signals(system: System, now: datetime) -> Tally:
     tally.details["books_unread"] = world.depth.unread
     concerned = {item.decision.deployment_id for item in work if item.signal.expires_at > now}
     accounts = [a for id_ in concerned for a in by_id[id_].accounts if a.is_enabled]
-    funds, unread = _read_funds(system, world, accounts, now, tally)
+    funds, unread = read_funds(system, world.unhealthy, accounts, now, tally)
     ready = [
         item
         for item in work
@@ -140,7 +131,7 @@ def route_signals(system: System, now: datetime) -> Tally:
         _reserve(funds, books, routed[-1], item.decision)
     tally.details["decision_seconds"] = round(time.perf_counter() - began, 6)
     with system.engine.begin() as conn:
-        tally.rows_out = decisions.save_decisions(conn, world.scenes, routed, now)
+        tally.rows_out = save_decisions(conn, world.scenes, routed, now)
     _count(tally, routed, by_id)
     return tally
 
@@ -193,7 +184,7 @@ def route_elsewhere(
         return None
     left = tuple(v for v in config.priority_for(signal.token) if v not in without)
     accounts = [a for a in deployment.accounts if a.is_enabled and a.venue in left]
-    funds, unread = _read_funds(system, world, accounts, now, tally)
+    funds, unread = read_funds(system, world.unhealthy, accounts, now, tally)
     if deployment.id in unread:
         return None
     narrowed = replace(
@@ -247,61 +238,6 @@ def _read_world(system: System, tokens: Collection[str], now: datetime) -> _Worl
         executing=frozenset(v for v in system.venues if system.execution(v) is not None),
         max_age=timedelta(hours=system.settings.market_data_max_age_h),
     )
-
-
-def _read_funds(
-    system: System,
-    world: _World,
-    accounts: Sequence[VenueAccount],
-    now: datetime,
-    tally: Tally,
-) -> tuple[dict[UUID, dict[Venue, FundsAt]], set[UUID]]:
-    """Ask the venues what each account can do; return that by deployment, and the deployments that must wait.
-
-    An account that cannot be read is no reason to trade somewhere else: its deployment waits for the next tick, until
-    the venue is found critical.
-    """
-    readable = [
-        (account, adapter)
-        for account in accounts
-        if account.venue not in world.unhealthy
-        and (adapter := system.execution(account.venue)) is not None
-    ]
-
-    def read(asked: tuple[VenueAccount, Execution]) -> FundsAt | RemoteError:
-        account, adapter = asked
-        try:
-            state = adapter.account_state(account, now)
-        except RemoteError as error:
-            return error
-        with system.engine.begin() as conn:
-            positions.save_account_state(conn, account.id, state)
-        return FundsAt(
-            equity_usd=state.equity_usd,
-            free_margin_usd=state.free_margin_usd,
-            open_tokens=frozenset(position.token for position in state.positions),
-        )
-
-    with ThreadPoolExecutor(max_workers=system.settings.execution_concurrency) as pool:
-        answers = list(pool.map(carried(read), readable))
-    with system.engine.begin() as conn:
-        pending = open_orders.pending_tokens(conn, [account.id for account, _ in readable])
-    funds: dict[UUID, dict[Venue, FundsAt]] = {}
-    unread: set[UUID] = set()
-    for (account, _), answer in zip(readable, answers, strict=True):
-        if isinstance(answer, RemoteError):
-            unread.add(account.deployment_id)
-            tally.problems.append(
-                f"signals of one deployment wait: {account.venue} account {account.address} cannot be read: {answer}"
-            )
-            continue
-        funds.setdefault(account.deployment_id, {})[account.venue] = FundsAt(
-            equity_usd=answer.equity_usd,
-            free_margin_usd=answer.free_margin_usd,
-            open_tokens=answer.open_tokens,
-            pending_tokens=pending.get(account.id, frozenset()),
-        )
-    return funds, unread
 
 
 def _reserve(

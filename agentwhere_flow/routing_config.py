@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from agentwhere_core.domain.errors import ConfigurationError
-from agentwhere_core.domain.trade import RoutingConfig
+from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_core.where.config import config_of
 from agentwhere_store import agents as agent_store
 from agentwhere_store import markets as market_store

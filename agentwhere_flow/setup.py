@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agentwhere_core.domain.enums import RoutingStrategy, Venue
 from agentwhere_core.domain.errors import InvariantError
-from agentwhere_core.domain.trade import RoutingConfig
+from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_flow.settings import Profile
 from agentwhere_store import agents as agent_store
 from agentwhere_store import routing as routing_store

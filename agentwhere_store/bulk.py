@@ -8,16 +8,29 @@ new. For a handful of rows that costs more than it saves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, cast
+from uuid import UUID
 
 from psycopg import Connection as DriverConnection
 from psycopg import Cursor, sql
 from psycopg import IntegrityError as DriverIntegrityError
-from psycopg.types.json import Jsonb
 from pydantic_core import to_json
-from sqlalchemy import Column, Connection, Table, TableClause, column, select, table
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Connection,
+    DateTime,
+    Table,
+    TableClause,
+    column,
+    select,
+    table,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from agentwhere_store.rows import insert_ignoring_known
@@ -48,8 +61,7 @@ def insert_many_ignoring_known(
     columns = {name: target.c[name] for name in names}
     if _copied(conn, target, columns, rows):
         return len(rows)
-    values = ([row[name] for name in names] for row in rows)
-    with incoming_rows(conn, columns, values) as incoming:
+    with incoming_rows(conn, columns, map(itemgetter(*names), rows)) as incoming:
         statement = insert(target).from_select(names, select(incoming))
         return conn.execute(
             statement.on_conflict_do_nothing(index_elements=list(known_by)),
@@ -84,8 +96,7 @@ def _copied(
     rows: Sequence[Mapping[str, Any]],
 ) -> bool:
     """Copy rows into their table; change nothing and return False where a constraint refuses one of them."""
-    names = list(columns)
-    values = ([row[name] for name in names] for row in rows)
+    values = map(itemgetter(*columns), rows)
     try:
         with conn.begin_nested():
             _copy(_cursor(conn), sql.Identifier(*target.fullname.split(".")), columns, values)
@@ -100,14 +111,46 @@ def _copy(
     columns: Mapping[str, Column[Any]],
     rows: Iterable[Sequence[Any]],
 ) -> None:
-    documents = [place for place, like in enumerate(columns.values()) if _is_document(like)]
+    tellers = [
+        (place, tell)
+        for place, like in enumerate(columns.values())
+        for kind, tell in _TELLERS
+        if isinstance(like.type, kind)
+    ]
     named = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
     with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(into, named)) as copy:
         for row in rows:
             values = list(row)
-            for place in documents:
-                values[place] = Jsonb(values[place], dumps=to_json)
+            for place, tell in tellers:
+                values[place] = tell(values[place])
             copy.write_row(values)
+
+
+def _document(value: Any) -> str:
+    return to_json(value).decode()
+
+
+def _array(values: Sequence[str | UUID] | None) -> str | None:
+    return None if values is None else _array_of(tuple(values))
+
+
+@lru_cache(maxsize=1024)
+def _array_of(values: tuple[str | UUID, ...]) -> str:
+    escaped = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in escaped) + "}"
+
+
+@lru_cache(maxsize=1024)
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+_TELLERS: tuple[tuple[type, Callable[[Any], str | None]], ...] = (
+    (JSONB, _document),
+    (ARRAY, _array),
+    (DateTime, _moment),
+)
+"""Types of columns whose values the driver would tell slowly, and the same text made sooner."""
 
 
 def _cursor(conn: Connection) -> Cursor[Any]:
@@ -125,7 +168,3 @@ def _create(columns: Mapping[str, Column[Any]]) -> sql.Composed:
         sql.SQL(", ").join(wanted),
         sql.Identifier(*str(origin).split(".")),
     )
-
-
-def _is_document(like: Column[Any]) -> bool:
-    return isinstance(like.type, JSONB)

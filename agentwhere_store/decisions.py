@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
-from agentwhere_core.domain.trade import ExpectedCost, RoutingDecision, VenueAvailability
+from agentwhere_core.domain.routing import ExpectedCost, RoutingDecision, VenueAvailability
 from agentwhere_core.where.record import tell_scene
 from agentwhere_core.where.scene import Scene
 from agentwhere_store.bulk import insert_many_ignoring_known
@@ -38,8 +38,7 @@ _TOLD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RoutedSignal:
+class RoutedSignal(NamedTuple):
     """A decision about to be written to the history, with the id under which its scene is kept."""
 
     signal: Signal
@@ -65,22 +64,23 @@ def save_decisions(
     routed: Sequence[RoutedSignal],
     now: datetime,
 ) -> int:
-    """Append decisions to the history; a decision that is already there stays. Return how many were new."""
-    used = {item.scene_id for item in routed}
-    if not used:
-        return 0
-    conn.execute(
-        insert(routing_scenes),
-        [
-            {
-                "id": scene_id,
-                "token_symbol": scenes[scene_id].token,
-                "scene": tell_scene(scenes[scene_id]),
-                "created_at": now,
-            }
-            for scene_id in sorted(used)
-        ],
-    )
+    """Append decisions to the history; a decision that is already there stays. Return how many were new.
+
+    ``scenes`` are those that the decisions refer to and that are not kept yet.
+    """
+    if scenes:
+        conn.execute(
+            insert(routing_scenes),
+            [
+                {
+                    "id": id_,
+                    "token_symbol": scene.token,
+                    "scene": tell_scene(scene),
+                    "created_at": now,
+                }
+                for id_, scene in scenes.items()
+            ],
+        )
     rows = [_row(item, now) for item in routed]
     new = insert_many_ignoring_known(
         conn,

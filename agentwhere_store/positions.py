@@ -33,10 +33,7 @@ from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.events import PositionEvent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.sharding import WHOLE, Shard
-from agentwhere_core.domain.trade import (
-    AccountState,
-    Position,
-)
+from agentwhere_core.domain.trade import AccountState, Position
 from agentwhere_store.bulk import incoming_rows
 from agentwhere_store.rows import json_safe, of_shard
 from agentwhere_store.tables.trading import (

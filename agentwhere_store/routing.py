@@ -15,8 +15,9 @@ from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Side, V
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_core.domain.sharding import WHOLE, Shard
-from agentwhere_core.domain.trade import PolicyDecision, RoutingConfig
+from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.where.config import validate_config
 from agentwhere_store.rows import EXPIRY_LOOK_BACK, json_safe, of_shard
 from agentwhere_store.tables.ideas import signals

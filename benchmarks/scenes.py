@@ -14,11 +14,8 @@ from agentwhere_core.domain.enums import PolicyOutcome, RoutingStrategy, Side, V
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Book, Market
-from agentwhere_core.domain.trade import (
-    FundsAt,
-    PolicyDecision,
-    RoutingConfig,
-)
+from agentwhere_core.domain.routing import FundsAt, RoutingConfig
+from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
 from agentwhere_store import policy as policy_store
 from agentwhere_store import routing as routing_store

@@ -11,7 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from agentwhere_core.domain.enums import RoutingStrategy, Venue
-from agentwhere_core.domain.trade import FundsAt
+from agentwhere_core.domain.routing import FundsAt
 from agentwhere_core.where.availability import check_availability
 from agentwhere_core.where.record import tell_scene
 from agentwhere_core.where.router import replay, route

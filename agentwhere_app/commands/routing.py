@@ -12,7 +12,7 @@ from agentwhere_app.commands.trading import short
 from agentwhere_app.output import Json, command, print_json, print_table
 
 if TYPE_CHECKING:
-    from agentwhere_core.domain.trade import RoutingConfig
+    from agentwhere_core.domain.routing import RoutingConfig
 
 routing = typer.Typer()
 

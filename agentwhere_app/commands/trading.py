@@ -13,7 +13,7 @@ from agentwhere_core.domain.enums import Side
 from agentwhere_core.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from agentwhere_core.domain.trade import RoutingDecision
+    from agentwhere_core.domain.routing import RoutingDecision
 
 signals = typer.Typer()
 

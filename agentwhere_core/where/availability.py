@@ -12,7 +12,7 @@ from decimal import Decimal
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import FundsAt, VenueAvailability
+from agentwhere_core.domain.routing import FundsAt, VenueAvailability
 from agentwhere_core.where.scene import VENUE_NAMES, Obstacle, RouteRequest, Scene, Standing
 
 USABLE_MARGIN = Decimal("0.95")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.errors import ConfigurationError
-from agentwhere_core.domain.trade import RoutingConfig
+from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_core.where.strategies import strategy_named
 
 Tokens = Mapping[str, Sequence[str]]

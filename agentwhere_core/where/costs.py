@@ -23,7 +23,7 @@ from decimal import Decimal
 
 from agentwhere_core.domain.enums import Side
 from agentwhere_core.domain.market import Book, Market
-from agentwhere_core.domain.trade import ExpectedCost
+from agentwhere_core.domain.routing import ExpectedCost
 from agentwhere_core.where.slippage import slippage_of
 
 _BPS = Decimal(10_000)

@@ -14,7 +14,7 @@ from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.market import Book, Market, OracleImpact
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import FundsAt, RoutingConfig
+from agentwhere_core.domain.routing import FundsAt, RoutingConfig
 from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
 
 VERSION = 2

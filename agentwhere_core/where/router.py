@@ -16,7 +16,7 @@ from typing import Any
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.reasons import REASON_TEXTS, Reason
-from agentwhere_core.domain.trade import RouteLeg, RoutingDecision, VenueAvailability
+from agentwhere_core.domain.routing import RouteLeg, RoutingDecision, VenueAvailability
 from agentwhere_core.where.availability import check_availability
 from agentwhere_core.where.record import read_scene, read_trade, tell_trade
 from agentwhere_core.where.scene import VENUE_NAMES, RouteRequest, Scene, Standing

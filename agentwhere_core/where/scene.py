@@ -17,7 +17,7 @@ from agentwhere_core.domain.enums import Side, Venue
 from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.market import Book, Market
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import FundsAt, RoutingConfig
+from agentwhere_core.domain.routing import FundsAt, RoutingConfig
 from agentwhere_core.venues.symbols import unlike
 from agentwhere_core.where.costs import Pricing
 

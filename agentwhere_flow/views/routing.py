@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.trade import RoutingConfig
+from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_flow.registry import agent_name
 from agentwhere_flow.routing_config import ConfigChange, change_config, config_in_force
 from agentwhere_store import routing_history as history

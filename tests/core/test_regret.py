@@ -12,7 +12,7 @@ import pytest
 from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.market import Market
-from agentwhere_core.domain.trade import FundsAt, RoutingConfig
+from agentwhere_core.domain.routing import FundsAt, RoutingConfig
 from agentwhere_core.performance.regret import Chosen, ClosedTrade, Fills, trade_regret
 from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
 from tests.core.examples import NOW, market

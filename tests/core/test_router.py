@@ -17,7 +17,7 @@ from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.market import Market
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import (
+from agentwhere_core.domain.routing import (
     FundsAt,
     RoutingConfig,
     RoutingDecision,

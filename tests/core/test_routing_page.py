@@ -11,7 +11,7 @@ import pytest
 
 from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.market import Book, Market, OracleImpact
-from agentwhere_core.domain.trade import FundsAt, RoutingConfig, RoutingDecision
+from agentwhere_core.domain.routing import FundsAt, RoutingConfig, RoutingDecision
 from agentwhere_core.where.router import route
 from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
 from tests.core.examples import NOW, market

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import FundsAt, RouteLeg, RoutingConfig, RoutingDecision
+from agentwhere_core.domain.routing import FundsAt, RouteLeg, RoutingConfig, RoutingDecision
 from agentwhere_core.where.availability import check_availability, least_usd
 from agentwhere_core.where.router import route
 from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, insert, select, update
 from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import MarketContext
-from agentwhere_core.domain.trade import FundsAt, Position, RoutingConfig
+from agentwhere_core.domain.routing import FundsAt, RoutingConfig
+from agentwhere_core.domain.trade import Position
 from agentwhere_core.where.router import route
 from agentwhere_core.where.scene import RouteRequest, Scene, Site, Standing
 from agentwhere_flow.regret import compute_regret, regret_by_venue

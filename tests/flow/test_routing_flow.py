@@ -14,7 +14,7 @@ from agentwhere_core.domain.enums import RoutingStrategy, Side, Venue
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
-from agentwhere_core.domain.trade import RoutingConfig
+from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_core.where.router import explain
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.replays import replay_decision, replay_sample

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from agentwhere_core.domain.enums import RoutingStrategy, Venue
 from agentwhere_core.domain.idea import Signal
-from agentwhere_core.domain.trade import RoutingConfig
+from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.regret import compute_regret

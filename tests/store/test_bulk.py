@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select
 
 from agentwhere_core.domain.ids import new_id
-from agentwhere_store.bulk import WORTH_A_COPY, insert_many_ignoring_known
-from agentwhere_store.tables.ideas import research_sources
+from agentwhere_store.bulk import WORTH_A_COPY, incoming_rows, insert_many_ignoring_known
+from agentwhere_store.tables.ideas import research_sources, signals
 from agentwhere_store.tables.operations import errors
+from agentwhere_store.tables.trading import venue_routing_history
 from tests.store.examples import NOW, connection
 
 
@@ -61,6 +62,20 @@ def test_documents_numbers_and_nothing_arrive_exactly(database_url: str) -> None
         stored = conn.execute(select(*(errors.c[name] for name in names)).order_by(errors.c.id))
         found = [dict(zip(names, row, strict=True)) for row in stored]
     assert found == sorted(rows, key=lambda row: str(row["id"]))
+
+
+def test_lists_and_times_arrive_exactly(database_url: str) -> None:
+    tokyo = NOW.astimezone(timezone(timedelta(hours=9), "JST"))
+    texts = [["a"], [], ['say "a, b"', "back\\slash", "{}", "NULL", "", " ", "é\ttab\nline"]]
+    posts = [[new_id(), new_id()], [], [new_id()]]
+    with connection(database_url) as conn:
+        for told, when, lists in (
+            (venue_routing_history.c.checked_venues, venue_routing_history.c.created_at, texts),
+            (signals.c.source_post_ids, signals.c.created_at, posts),
+        ):
+            rows = [list(row) for row in zip(lists, [NOW, None, tokyo], strict=True)]
+            with incoming_rows(conn, {"told": told, "at": when}, rows) as incoming:
+                assert [list(row) for row in conn.execute(select(incoming))] == rows
 
 
 def test_a_batch_that_is_rolled_back_leaves_nothing(database_url: str) -> None:

@@ -28,14 +28,13 @@ from agentwhere_core.domain.errors import (
 from agentwhere_core.domain.idea import Signal
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.routing import RoutingConfig, RoutingDecision
 from agentwhere_core.domain.trade import (
     Deployment,
     Fill,
     Order,
     OrderReport,
     PolicyDecision,
-    RoutingConfig,
-    RoutingDecision,
     Submission,
 )
 from agentwhere_core.execution.client_ids import client_id, entry_key
@@ -107,6 +106,7 @@ class Book:
                 (),
                 RoutingStrategy.FIRST_AVAILABLE,
                 1,
+                inputs={},
             ),
             new_id(),
             Decimal(500),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentwhere_core.domain.trade import RouteLeg, VenueAvailability
+from agentwhere_core.domain.routing import RouteLeg, VenueAvailability
 from agentwhere_core.where.strategies.protocol import Choice, Options
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from agentwhere_core.domain.trade import ExpectedCost, RouteLeg, VenueAvailability
+from agentwhere_core.domain.routing import ExpectedCost, RouteLeg, VenueAvailability
 from agentwhere_core.where.strategies.protocol import Choice
 
 

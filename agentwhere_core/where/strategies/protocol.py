@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.trade import RouteLeg, VenueAvailability
+from agentwhere_core.domain.routing import RouteLeg, VenueAvailability
 from agentwhere_core.where.availability import check_availability
 from agentwhere_core.where.scene import RouteRequest, Scene, Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What a strategy chooses from: the venues in their order, and what each answers to this trade."""
 
     scene: Scene
@@ -30,8 +28,7 @@ class Options:
         return tuple(self.check(venue) for venue in self.scene.priority)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """Venues in the order in which they were looked at, and where the trade goes: nowhere if there is no leg."""
 
     checked: tuple[VenueAvailability, ...]

@@ -21,7 +21,7 @@ from heapq import heapify, heapreplace
 from itertools import combinations
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.domain.trade import RouteLeg, VenueAvailability
+from agentwhere_core.domain.routing import RouteLeg, VenueAvailability
 from agentwhere_core.where.availability import least_usd, most_usd
 from agentwhere_core.where.costs import Pricing
 from agentwhere_core.where.scene import RouteRequest
