@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.performance.equity import daily_equity
 from agentwhere_core.performance.figures import figures_by_window
+from agentwhere_core.tracing import carried
 from agentwhere_flow.report import Plot, Tally, step
 from agentwhere_store import performance as store
 from agentwhere_store.performance import AgentFigures, Standing
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 BATCH = 250
 """Agents whose daily equity is held in memory at once; the collector of garbage walks over all of it."""
+
+AT_ONCE = 2
+"""Such portions under way: while the server works for one, Python computes the figures of the other."""
 
 PLOTTED = 5
 """Agents whose curves are drawn, the best by the lower bound of their Sharpe ratio."""
@@ -35,10 +41,10 @@ def update_metrics(system: System, now: datetime) -> Tally:
     with system.engine.begin() as conn:
         tally.rows_in = store.count_agents_with_capital(conn)
         stale = store.stale_standings(conn, now)
-    ruined: list[str] = []
-    for first in range(0, len(stale), BATCH):
-        with system.engine.begin() as conn:
-            ruined += _bring_up_to_date(conn, stale[first : first + BATCH], now)
+    portions = [stale[first : first + BATCH] for first in range(0, len(stale), BATCH)]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="figures") as pool:
+        lost = pool.map(carried(partial(_bring_up_to_date, system, now)), portions)
+        ruined = [said for portion in lost for said in portion]
     with system.engine.begin() as conn:
         best = store.best_agents(conn)
         tally.table = [_row(agent) for agent in best]
@@ -48,18 +54,19 @@ def update_metrics(system: System, now: datetime) -> Tally:
     return tally
 
 
-def _bring_up_to_date(conn: Connection, stale: Sequence[Standing], now: datetime) -> list[str]:
+def _bring_up_to_date(system: System, now: datetime, stale: Sequence[Standing]) -> list[str]:
     """Compute and write the figures of some agents; return which of them lost everything, and when."""
-    books = store.agent_books(conn, [standing.agent_id for standing in stale], now)
     today = now.astimezone(UTC).date()
     found, ruined = [], []
-    for standing in stale:
-        series = daily_equity([books[standing.agent_id]], today, standing.venue)
-        if series.ruined_on is not None:
-            ruined.append(f"{standing.name} on {series.ruined_on}")
-        windows = figures_by_window(series.returns)
-        found.append(AgentFigures(standing, tuple(windows.values())))
-    store.save_metrics(conn, found, now)
+    with system.engine.begin() as conn:
+        books = store.agent_books(conn, [standing.agent_id for standing in stale], now)
+        for standing in stale:
+            series = daily_equity([books[standing.agent_id]], today, standing.venue)
+            if series.ruined_on is not None:
+                ruined.append(f"{standing.name} on {series.ruined_on}")
+            windows = figures_by_window(series.returns)
+            found.append(AgentFigures(standing, tuple(windows.values())))
+        store.save_metrics(conn, found, now)
     return ruined
 
 

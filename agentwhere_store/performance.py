@@ -8,12 +8,12 @@ day of its creation; ``capital_flows`` is what was put in or taken out later.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import repeat
-from operator import attrgetter
+from itertools import chain, repeat
+from operator import attrgetter, sub
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
@@ -69,6 +70,7 @@ FIGURES = (
 
 _SNAPSHOT_LOCK = 0x41574551  # "AWEQ": any number that nobody else locks
 _figures_of = attrgetter(*FIGURES)
+_ZERO = Decimal(0)
 _PROFITS = ("realized_pnl_usd", "unrealized_pnl_usd", "fees_usd", "funding_usd")
 
 
@@ -200,8 +202,8 @@ def agent_books(conn: Connection, agent_ids: Collection[UUID], now: datetime) ->
         select(capital).where(capital.c.agent_id == func.any(chosen))
     ):
         flows[agent_id].append(CapitalFlow(day, amount))
-    for agent_id, name, days, amounts in conn.execute(_daily_changes(chosen, _day(now))).all():
-        pnl[agent_id] += map(PnlChange, days, repeat(Venue(name)), amounts)
+    for agent_id, name, days, totals in conn.execute(_daily_totals(chosen, _day(now))):
+        pnl[agent_id] += map(PnlChange, days, repeat(Venue(name)), _changes(totals))
     return {id_: Book(tuple(flows[id_]), tuple(pnl[id_])) for id_ in agent_ids}
 
 
@@ -293,27 +295,32 @@ def _capital(today: date) -> Any:
     )
 
 
-def _daily_changes(chosen: ColumnElement[Any], today: date) -> Select[Any]:
-    """Select (agent_id, venue, days, amounts earned on them), an array of days and one of amounts per place.
+def _daily_totals(chosen: ColumnElement[Any], today: date) -> Select[Any]:
+    """Select (agent_id, venue, days, net profits by then), two arrays per deployment and venue, in the order of days.
 
-    Deployments are added by their daily changes, so that one without a row on some day keeps what it had.
+    One look into the index per deployment: it has the days in order, so that nothing is sorted.
     """
-    day, net = equity_daily.c.day, net_profit(equity_daily)
-    before = func.lag(net, 1, 0).over(
-        partition_by=(equity_daily.c.deployment_id, equity_daily.c.venue), order_by=day
+    day, venue = equity_daily.c.day, equity_daily.c.venue
+    kept = (
+        select(
+            venue,
+            func.array_agg(aggregate_order_by(day, day)).label("days"),
+            func.array_agg(aggregate_order_by(net_profit(equity_daily), day)).label("totals"),
+        )
+        .where(equity_daily.c.deployment_id == deployments.c.id, day <= today)
+        .group_by(venue)
+        .lateral()
     )
-    changes = (
-        select(deployments.c.agent_id, equity_daily.c.venue, day, (net - before).label("change"))
-        .join(deployments, deployments.c.id == equity_daily.c.deployment_id)
-        .where(deployments.c.agent_id == func.any(chosen), day <= today)
-        .subquery()
+    return (
+        select(deployments.c.agent_id, kept)
+        .join_from(deployments, kept, true())
+        .where(deployments.c.agent_id == func.any(chosen))
     )
-    place = changes.c.agent_id, changes.c.venue
-    return select(
-        *place,
-        func.array_agg(aggregate_order_by(changes.c.day, changes.c.day)),
-        func.array_agg(aggregate_order_by(changes.c.change, changes.c.day)),
-    ).group_by(*place)
+
+
+def _changes(totals: Sequence[Decimal]) -> Iterator[Decimal]:
+    """Return what was earned on each day; one without a row kept what it had."""
+    return map(sub, totals, chain((_ZERO,), totals))
 
 
 def net_profit(table: Table) -> ColumnElement[Decimal]:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_flow.metrics import update_metrics
+from agentwhere_flow.metrics import BATCH, update_metrics
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.system import System
 from agentwhere_store.performance import snapshot_equity
@@ -260,3 +260,19 @@ def test_the_curves_are_those_of_the_returns(system: System, conn: Connection) -
     growth, drawdown = update_metrics(system, day(4)).plots
     assert [round(value, 6) for _, value in growth.lines["a"]] == [0, 10, 10, -1, -1]
     assert [round(value, 6) for _, value in drawdown.lines["a"]] == [0, 0, 0, -10, -10]
+
+
+def test_every_agent_of_a_crowd_gets_its_own_figures(system: System) -> None:
+    earned = {0: 2_500, BATCH: -20_000, 2 * BATCH: 5_000}
+    with system.engine.begin() as conn:
+        crowd = [open_agent(conn, f"agent {n}", START) for n in range(2 * BATCH + 1)]
+        desks = [deploy(conn, agent, 10_000, START) for agent in crowd]
+        for number, usd in earned.items():
+            trade(conn, desks[number], (day(8), "50000"), (day(8), str(50_000 + usd)))
+    report = update_metrics(system, day(9))
+    with system.engine.connect() as conn:
+        told = {row.agent_id: row.total_return_si for row in conn.execute(select(agent_metrics))}
+    assert report.rows_out == len(told) == len(crowd)
+    assert report.details["lost_everything"] == [f"agent {BATCH} on 2026-03-11"]
+    moved = {crowd.index(agent): value for agent, value in told.items() if value}
+    assert moved == {0: Decimal("0.25"), BATCH: -1, 2 * BATCH: Decimal("0.5")}
