@@ -24,6 +24,7 @@ from agentwhere_flow.simulated import (
     require_simulation,
 )
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store.agents import FollowedSources
 from agentwhere_store.leases import lease
 
@@ -79,7 +80,7 @@ def create_demo(system: System, now: datetime) -> Tally:
         for subscriber in (BOLD, CAREFUL):
             _ensure_deployment(system, agent, subscriber, now, tally)
         with system.engine.begin() as conn:
-            deployments = agent_store.deployments(conn, [agent.id])
+            deployments = deployment_store.deployments(conn, [agent.id])
         for deployment in deployments:
             _ensure_funds(system, deployment, now, tally)
     tally.rows_in = len(deployments)
@@ -117,7 +118,7 @@ def _ensure_deployment(
     system: System, agent: Agent, subscriber: Subscriber, now: datetime, tally: Tally
 ) -> None:
     with system.engine.begin() as conn:
-        names = {item.name for item in agent_store.deployments(conn, [agent.id])}
+        names = {item.name for item in deployment_store.deployments(conn, [agent.id])}
         if subscriber.name in names:
             return
         deployment_id = new_id()
@@ -126,7 +127,7 @@ def _ensure_deployment(
         accounts = tuple(
             open_account(system, venue, deployment_id, key_name) for venue in system.settings.venues
         )
-        agent_store.create_deployment(
+        deployment_store.create_deployment(
             conn,
             Deployment(
                 id=deployment_id,

@@ -29,7 +29,7 @@ from agentwhere_flow.fills import sync_account
 from agentwhere_flow.outages import Outages
 from agentwhere_flow.protection import AccountLook, protect_accounts
 from agentwhere_flow.report import Tally, step
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import fills as fill_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import open_orders
@@ -48,7 +48,7 @@ def execute_orders(system: System, now: datetime) -> Tally:
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
             deployments = {
-                item.id: item for item in agent_store.deployments(conn, shard=system.shard)
+                item.id: item for item in deployment_store.deployments(conn, shard=system.shard)
             }
         accounts = {
             account.id: account for item in deployments.values() for account in item.accounts

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from agentwhere_core.domain.errors import ConfigurationError, NoSuchThingError
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,7 +24,7 @@ def find_deployment(conn: Connection, text: str) -> UUID:
     agents = {item.agent.id: item.agent.name for item in agent_store.list_agents(conn)}
     named = {
         str(item.id): {str(item.id), item.name, f"{agents[item.agent_id]}/{item.name}"}
-        for item in agent_store.deployments(conn)
+        for item in deployment_store.deployments(conn)
     }
     return UUID(only_one(named, text, "deployment"))
 

@@ -19,7 +19,7 @@ from agentwhere_core.how.book import Book, Engagement
 from agentwhere_core.how.policy import RuleNote, decide, explain
 from agentwhere_flow.naming import find_deployment
 from agentwhere_flow.report import Tally, step
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import operations
 from agentwhere_store import policy as store
 from agentwhere_store import signals as signal_store
@@ -56,7 +56,7 @@ def apply_policies(system: System, now: datetime) -> Tally:
         with system.engine.begin() as conn:
             work = store.undecided(conn, now, shard=system.shard)
             agent_ids = {item.signal.agent_id for item in work}
-            deployments = {item.id: item for item in agent_store.deployments(conn, agent_ids)}
+            deployments = {item.id: item for item in deployment_store.deployments(conn, agent_ids)}
             books = _read_books(conn, {item.deployment_id for item in work}, deployments, now)
             decisions = _decide_all(work, deployments, books, now)
             new = store.save_policy_decisions(conn, decisions, now)
@@ -80,7 +80,7 @@ def explain_policy(
     with system.engine.begin() as conn:
         deployment_id = find_deployment(conn, deployment)
         found = signal_store.find_signal(conn, _id(signal))
-        asked = agent_store.deployment(conn, deployment_id)
+        asked = deployment_store.deployment(conn, deployment_id)
         if found is None:
             raise ConfigurationError(f"there is no signal {signal}: see `agentwhere signals list`")
         if found.agent_id != asked.agent_id:

@@ -22,7 +22,7 @@ from agentwhere_flow.outages import Outages
 from agentwhere_flow.protection import protect_accounts
 from agentwhere_flow.reconcile import Compared, compare_accounts, looks_of
 from agentwhere_flow.report import Tally, step
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import performance as performance_store
 from agentwhere_store import positions as store
@@ -40,7 +40,7 @@ def monitor_positions(system: System, now: datetime) -> Tally:
     tally, outages = Tally(), Outages()
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
-            deployments = agent_store.deployments(conn, shard=system.shard)
+            deployments = deployment_store.deployments(conn, shard=system.shard)
         accounts = {account.id: account for item in deployments for account in item.accounts}
         settled = settling.settle(system, held, accounts, tally, outages)
         compared = compare_accounts(system, now, tally, outages)

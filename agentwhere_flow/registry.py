@@ -184,7 +184,7 @@ def create_deployment(
         accounts=tuple(account_of(system, deployment_id, account) for account in accounts),
     )
     with system.engine.begin() as conn:
-        store.create_deployment(conn, deployment, now)
+        deployment_store.create_deployment(conn, deployment, now)
     return deployment
 
 
@@ -203,7 +203,7 @@ def set_deployment_status(
     with system.engine.begin() as conn:
         id_ = find_deployment(conn, deployment)
         deployment_store.set_status(conn, id_, status, now)
-        return store.deployment(conn, id_)
+        return deployment_store.deployment(conn, id_)
 
 
 def agent_name(system: System, agent_id: UUID) -> str:
@@ -231,7 +231,7 @@ def policy_of(system: System, deployment: str) -> tuple[Deployment, int]:
     """
     with system.engine.connect() as conn:
         id_ = find_deployment(conn, deployment)
-        return store.deployment(conn, id_), store.policy_version(conn, id_)
+        return deployment_store.deployment(conn, id_), deployment_store.policy_version(conn, id_)
 
 
 def set_policy(
@@ -248,11 +248,11 @@ def set_policy(
     """
     with system.engine.begin() as conn:
         id_ = find_deployment(conn, deployment)
-        present = policy_to_json(store.deployment(conn, id_, lock=True).policy)
+        present = policy_to_json(deployment_store.deployment(conn, id_, lock=True).policy)
         policy = policy_from_json({**present, **changes})
         if policy_to_json(policy) != present:
-            store.put_policy(conn, id_, policy, now)
-        return store.deployment(conn, id_), store.policy_version(conn, id_)
+            deployment_store.put_policy(conn, id_, policy, now)
+        return deployment_store.deployment(conn, id_), deployment_store.policy_version(conn, id_)
 
 
 def account_of(system: System, deployment_id: UUID, account: NewAccount) -> VenueAccount:
@@ -270,7 +270,7 @@ def agents_and_deployments(system: System) -> list[dict[str, Any]]:
     """Return all agents by name, each with its sources and deployments; no keys."""
     with system.engine.connect() as conn:
         listed = store.list_agents(conn)
-        deployments = store.deployments(conn)
+        deployments = deployment_store.deployments(conn)
     return [
         {
             "id": item.agent.id,

@@ -31,7 +31,7 @@ from agentwhere_core.where.scene import (
 from agentwhere_flow.depth import Depth, read_depth
 from agentwhere_flow.funds import read_funds
 from agentwhere_flow.report import Tally, step
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import operations
 from agentwhere_store import policy as policy_store
@@ -110,7 +110,7 @@ def route_signals(system: System, now: datetime) -> Tally:
     tally = Tally()
     with system.engine.begin() as conn:
         work = store.unrouted(conn, now, shard=system.shard)
-        by_id = {item.id: item for item in agent_store.deployments(conn, shard=system.shard)}
+        by_id = {item.id: item for item in deployment_store.deployments(conn, shard=system.shard)}
         books = _read_books(conn, {item.decision.deployment_id for item in work}, by_id, now)
     tally.rows_in = len(work)
     world = _read_world(system, {item.signal.token for item in work}, now)

@@ -14,7 +14,7 @@ from agentwhere_core.domain.enums import RoutingStrategy, Venue
 from agentwhere_core.domain.errors import InvariantError
 from agentwhere_core.domain.routing import RoutingConfig
 from agentwhere_flow.settings import Profile
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import routing as routing_store
 from agentwhere_store.leases import lease
 from agentwhere_store.migrate import MigrationReport, migrate_engine
@@ -68,7 +68,7 @@ def setup(system: System, now: datetime) -> SetupReport:
         lines.append(_default_routing(conn, now))
         names = [
             account.key_name
-            for deployment in agent_store.deployments(conn)
+            for deployment in deployment_store.deployments(conn)
             for account in deployment.accounts
             if account.is_enabled
         ]

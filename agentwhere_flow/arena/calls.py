@@ -38,7 +38,7 @@ from agentwhere_flow.policy import apply_policies
 from agentwhere_flow.report import Tally
 from agentwhere_flow.routing import route_signals
 from agentwhere_flow.settling import settle
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import positions as position_store
 from agentwhere_store.arena import invocations as store
@@ -165,7 +165,7 @@ def _close(system: System, calls: Sequence[ToolCall], tally: Tally) -> None:
     now = system.clock()
     with ledger.writer(system, now) as held:
         with system.engine.begin() as conn:
-            deployments = agent_store.deployments(conn)
+            deployments = deployment_store.deployments(conn)
         accounts = {account.id: account for item in deployments for account in item.accounts}
         settle(system, held, accounts, tally, Outages())
         with system.engine.begin() as conn:

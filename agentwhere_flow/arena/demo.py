@@ -13,7 +13,7 @@ from agentwhere_core.domain.enums import Venue
 from agentwhere_flow.arena.registry import NewModel, add_model
 from agentwhere_flow.report import Tally, step
 from agentwhere_flow.simulated import address_of, ensure_funds, open_account, require_simulation
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store.arena import models as store
 from agentwhere_store.leases import lease
 
@@ -76,7 +76,7 @@ def create_arena_demo(system: System, now: datetime) -> Tally:
         tally.rows_out = len(tally.table)
         with system.engine.begin() as conn:
             ours = store.agent_ids(conn)
-            deployments = agent_store.deployments(conn, ours)
+            deployments = deployment_store.deployments(conn, ours)
         for deployment in deployments:
             ensure_funds(system, deployment, now)
     return tally
@@ -113,6 +113,6 @@ def add_simulated_model(system: System, now: datetime, new: NewModel) -> None:
 
     model = add_model(system, now, replace(new, wallet=wallet), accounts)
     with system.engine.begin() as conn:
-        deployments = agent_store.deployments(conn, [model.agent_id])
+        deployments = deployment_store.deployments(conn, [model.agent_id])
     for deployment in deployments:
         ensure_funds(system, deployment, now)

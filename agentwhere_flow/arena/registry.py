@@ -24,6 +24,7 @@ from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Policy, VenueAccount
 from agentwhere_flow.registry import NewAccount, account_of
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store.arena import models as store
 from agentwhere_store.arena import portfolio as portfolio_store
 from agentwhere_store.arena.models import Record
@@ -118,7 +119,7 @@ def add_model(
                 f"there is a model called {new.name!r} already: choose another name"
             )
         agent_store.create_agent(conn, agent, agent_store.FollowedSources(), now)
-        agent_store.create_deployment(conn, deployment, now)
+        deployment_store.create_deployment(conn, deployment, now)
         store.add_model(conn, model, now)
     return model
 

@@ -37,7 +37,7 @@ from agentwhere_flow.arena.candles import (
 )
 from agentwhere_flow.fills import sync_account
 from agentwhere_flow.report import Tally
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import fills as fill_store
 from agentwhere_store import positions as position_store
 from agentwhere_store.arena import models as model_store
@@ -124,7 +124,7 @@ def read_accounts(
     """Return, by model id, what the venues hold for each model; those that cannot be read become problems."""
     with system.engine.begin() as conn:
         agent_ids = [model.agent_id for model in models]
-        by_agent = {item.agent_id: item for item in agent_store.deployments(conn, agent_ids)}
+        by_agent = {item.agent_id: item for item in deployment_store.deployments(conn, agent_ids)}
 
     def read(model: TraderModel) -> Account | AgentWhereError:
         deployment = by_agent[model.agent_id]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from agentwhere_core.domain.errors import NoSuchThingError
 from agentwhere_core.how.schema import policy_to_json
 from agentwhere_flow.views.marketplace import Page
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import pages
 from agentwhere_store import routing_history as history
 from agentwhere_store.pages import Filters
@@ -111,7 +111,7 @@ def _deployments(
         rows = pages.deployment_rows(conn, agent_id, deployment_id)
         accounts = pages.account_rows(conn, [row["id"] for row in rows])
         agent_ids = {row["agent_id"] for row in rows}
-        policies = {d.id: d.policy for d in agent_store.deployments(conn, agent_ids)}
+        policies = {d.id: d.policy for d in deployment_store.deployments(conn, agent_ids)}
     return [
         {
             **row,

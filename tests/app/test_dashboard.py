@@ -19,7 +19,7 @@ from agentwhere_flow.kill_switches import list_switches
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.setup import setup
 from agentwhere_flow.system import System
-from agentwhere_store.agents import deployments as deployments_of
+from agentwhere_store.deployments import deployments as deployments_of
 from agentwhere_store.embedded import ServerAddress
 from agentwhere_store.tables.arena import portfolio_size
 from agentwhere_store.tables.trading import deployments, venue_accounts

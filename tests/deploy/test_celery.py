@@ -24,6 +24,7 @@ from agentwhere_flow.simulated import address_of, ensure_funds, open_account
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from tests.deploy.conftest import REPOSITORY, Part, Parts, await_until, free_ports
 from tests.flow.scenes import propose
 from tests.flow.world import rows, utc_now
@@ -96,7 +97,7 @@ def deploy(system: System, agent_id: UUID, shard: Shard, name: str) -> None:
         accounts=(open_account(system, Venue.HYPERLIQUID, id_, key),),
     )
     with system.engine.begin() as conn:
-        agent_store.create_deployment(conn, made, utc_now())
+        deployment_store.create_deployment(conn, made, utc_now())
     ensure_funds(system, made, utc_now())
 
 

@@ -25,6 +25,7 @@ from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.trade import Deployment, Fill, Position, VenueAccount
 from agentwhere_core.execution.positions import fold, mark
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import fills as fill_store
 from agentwhere_store import positions as position_store
 from agentwhere_store.agents import FollowedSources
@@ -82,7 +83,7 @@ def deploy(conn: Connection, agent_id: UUID, capital: int, now: datetime, name: 
         status=DeploymentStatus.ACTIVE,
         accounts=tuple(accounts.values()),
     )
-    agent_store.create_deployment(conn, deployment, now)
+    deployment_store.create_deployment(conn, deployment, now)
     return Desk(agent_id, deployment, accounts)
 
 

@@ -15,7 +15,7 @@ from agentwhere_core.domain.trade import OrderSpec, RestingOrder, VenueAccount
 from agentwhere_core.execution.client_ids import client_id
 from agentwhere_core.venues.protocol import Execution
 from agentwhere_flow.system import System
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import open_orders
 from agentwhere_store import orders as order_store
@@ -157,7 +157,7 @@ class Outsider:
 def outsider(system: System, venue: Venue, token: str, deployment: str = "bold") -> Outsider:
     """Return the hand that trades a token on a deployment's account."""
     with system.engine.begin() as conn:
-        found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
+        found = next(item for item in deployment_store.deployments(conn) if item.name == deployment)
         markets = market_store.markets(conn, tokens={token})
     adapter = system.execution(venue)
     assert adapter is not None

@@ -13,6 +13,7 @@ from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_flow.routing import route_signals
 from agentwhere_flow.system import System
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import policy as policy_store
 from agentwhere_store import signals as signal_store
 from tests.flow.world import utc_now
@@ -45,7 +46,7 @@ def place_signal(
         now=now,
     )
     with system.engine.begin() as conn:
-        found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
+        found = next(item for item in deployment_store.deployments(conn) if item.name == deployment)
         decision = PolicyDecision(
             signal_id=signal.id,
             deployment_id=found.id,
@@ -102,9 +103,9 @@ def propose(
 def allow_unprotected(system: System, deployment: str) -> None:
     """Let a deployment trade signals without a stop loss as they are."""
     with system.engine.begin() as conn:
-        found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
+        found = next(item for item in deployment_store.deployments(conn) if item.name == deployment)
         policy = replace(found.policy, allow_unprotected=True)
-        agent_store.put_policy(conn, found.id, policy, utc_now())
+        deployment_store.put_policy(conn, found.id, policy, utc_now())
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -34,7 +34,7 @@ from agentwhere_flow.settings import Settings
 from agentwhere_flow.setup import setup
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from tests.conftest import Administration, ServerAddress
 
 DEPLOYMENT = "bold"
@@ -254,7 +254,7 @@ class Stage:
         with system.engine.begin() as conn:
             for statement in ONLY_BOLD:
                 conn.exec_driver_sql(statement)
-            [bold] = agent_store.deployments(conn)
+            [bold] = deployment_store.deployments(conn)
         self._wallet, self._accounts = bold.subscriber_wallet, bold.accounts
         self._lighter_key = system.secrets.get("demo-bold-lighter-public").get_secret_value()
         system.close()

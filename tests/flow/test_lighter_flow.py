@@ -8,7 +8,7 @@ from agentwhere_flow.execution import execute_orders
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import markets as market_store
 from tests.flow.scenes import place_signal
 from tests.flow.world import rows, utc_now
@@ -42,7 +42,7 @@ def test_a_stop_that_closes_more_than_it_was_for_is_recorded(desk: System, sim: 
 def buy_outside(system: System, token: str) -> None:
     """Buy as much again with the account's own key, but not through the ledger."""
     with system.engine.begin() as conn:
-        accounts = [a for d in agent_store.deployments(conn) for a in d.accounts]
+        accounts = [a for d in deployment_store.deployments(conn) for a in d.accounts]
         [market] = [
             m for m in market_store.markets(conn, tokens={token}) if m.venue is Venue.LIGHTER
         ]

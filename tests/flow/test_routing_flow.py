@@ -22,6 +22,7 @@ from agentwhere_flow.routing import explain_route, route_signals
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import routing as routing_store
 from tests.flow.scenes import place_signal
 from tests.flow.world import contents, rows, utc_now
@@ -182,7 +183,7 @@ def test_a_size_that_the_account_cannot_bear_is_passed_over(desk: System) -> Non
 @pytest.mark.parametrize("scope", ["GLOBAL", "VENUE", "AGENT", "DEPLOYMENT"])
 def test_a_kill_switch_routes_nothing_to_what_it_stops(desk: System, scope: str) -> None:
     with desk.engine.begin() as conn:
-        bold = next(d for d in agent_store.deployments(conn) if d.name == "bold")
+        bold = next(d for d in deployment_store.deployments(conn) if d.name == "bold")
     targets = {"VENUE": "HYPERLIQUID", "AGENT": str(bold.agent_id), "DEPLOYMENT": str(bold.id)}
     engage(desk, scope, targets.get(scope, ""))
 

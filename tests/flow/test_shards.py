@@ -10,7 +10,7 @@ from agentwhere_flow.policy import apply_policies
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.routing import route_signals
 from agentwhere_flow.system import System
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from tests.flow.scenes import propose
 from tests.flow.world import rows, utc_now
 
@@ -24,9 +24,9 @@ def deployments_in(system: System, table: str) -> set[UUID]:
 
 def test_the_steps_of_a_shard_touch_no_other_deployment(desk: System) -> None:
     with desk.engine.begin() as conn:
-        everybody = {item.id for item in agent_store.deployments(conn)}
+        everybody = {item.id for item in deployment_store.deployments(conn)}
         by_shard = {
-            shard: {item.id for item in agent_store.deployments(conn, shard=shard)}
+            shard: {item.id for item in deployment_store.deployments(conn, shard=shard)}
             for shard in shards(len(PARTS))
         }
     assert all(shard.covers(id_) for shard, ids in by_shard.items() for id_ in ids)

@@ -12,7 +12,7 @@ from agentwhere_core.domain.time import utc_now
 from agentwhere_core.domain.trade import OrderSpec, VenueAccount
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
-from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import orders as order_store
 
@@ -96,6 +96,6 @@ class Hand:
 def hand_of(system: System, sim: Simulator, deployment: str) -> Hand:
     """Return the hand that can trade a deployment's Hyperliquid account."""
     with system.engine.begin() as conn:
-        found = next(item for item in agent_store.deployments(conn) if item.name == deployment)
+        found = next(item for item in deployment_store.deployments(conn) if item.name == deployment)
     account = next(item for item in found.accounts if item.venue is Venue.HYPERLIQUID)
     return Hand(system, sim, account)

@@ -35,6 +35,7 @@ from agentwhere_flow.signals import generate_signals
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store.agents import FollowedSources
 from tests.flow.world import contents, rows
 from tests.hostile.attacks import CONTROLS, Attack
@@ -146,7 +147,7 @@ def _follow(system: System, now: datetime, handle: str) -> None:
     )
     with system.engine.begin() as conn:
         agent_store.create_agent(conn, agent, FollowedSources((handle,)), now)
-        agent_store.create_deployment(conn, deployment, now)
+        deployment_store.create_deployment(conn, deployment, now)
 
 
 def _judge(  # noqa: PLR0917 - an attack, and everything that it may have touched

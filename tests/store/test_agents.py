@@ -16,6 +16,7 @@ from agentwhere_core.domain.enums import AgentStatus, Side, SourceKind
 from agentwhere_core.domain.errors import ConfigurationError
 from agentwhere_core.domain.trade import Policy
 from agentwhere_store import agents as store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import sources as source_store
 from agentwhere_store.agents import FollowedSources
 from agentwhere_store.sources import Reading
@@ -113,10 +114,10 @@ def test_a_deployment_comes_back_with_accounts_and_policy(conn: Connection) -> N
     one = deployment(made.id, "one", policy=policy)
     two = deployment(made.id, "two")
     for item in (one, two):
-        store.create_deployment(conn, item, NOW)
-    assert store.deployments(conn) == [one, two]
-    assert store.deployments(conn, [made.id]) == [one, two]
-    assert store.deployments(conn, []) == []
+        deployment_store.create_deployment(conn, item, NOW)
+    assert deployment_store.deployments(conn) == [one, two]
+    assert deployment_store.deployments(conn, [made.id]) == [one, two]
+    assert deployment_store.deployments(conn, []) == []
     assert store.list_agents(conn)[0].deployments == 2
 
 
@@ -124,18 +125,18 @@ def test_two_deployments_never_share_an_account(conn: Connection) -> None:
     made = agent()
     store.create_agent(conn, made, SOURCES, NOW)
     one = deployment(made.id, "one")
-    store.create_deployment(conn, one, NOW)
+    deployment_store.create_deployment(conn, one, NOW)
     twin = deployment(made.id, "two", address=one.accounts[0].address)
     with pytest.raises(ConfigurationError, match="one account each"):
-        store.create_deployment(conn, twin, NOW)
+        deployment_store.create_deployment(conn, twin, NOW)
 
 
 def test_a_deployments_name_is_given_once_per_agent(conn: Connection) -> None:
     made = agent()
     store.create_agent(conn, made, SOURCES, NOW)
-    store.create_deployment(conn, deployment(made.id), NOW)
+    deployment_store.create_deployment(conn, deployment(made.id), NOW)
     with pytest.raises(ConfigurationError, match="choose another name"):
-        store.create_deployment(conn, deployment(made.id), NOW)
+        deployment_store.create_deployment(conn, deployment(made.id), NOW)
 
 
 def test_a_policy_with_a_rule_from_a_newer_version_is_not_traded_without_it(
@@ -143,20 +144,20 @@ def test_a_policy_with_a_rule_from_a_newer_version_is_not_traded_without_it(
 ) -> None:
     made = agent()
     store.create_agent(conn, made, SOURCES, NOW)
-    store.create_deployment(conn, deployment(made.id), NOW)
+    deployment_store.create_deployment(conn, deployment(made.id), NOW)
     conn.execute(text("""UPDATE agentwhere.policies SET rules = '{"max_loss_per_moon": "1"}'"""))
     with pytest.raises(ConfigurationError, match="max_loss_per_moon"):
-        store.deployments(conn)
+        deployment_store.deployments(conn)
 
 
 def test_each_write_of_a_policy_raises_its_version(conn: Connection) -> None:
     made = agent()
     store.create_agent(conn, made, SOURCES, NOW)
     item = deployment(made.id)
-    store.create_deployment(conn, item, NOW)
+    deployment_store.create_deployment(conn, item, NOW)
     stricter = Policy(max_leverage=Decimal(1))
-    store.put_policy(conn, item.id, stricter, NOW)
-    assert store.deployments(conn)[0].policy == stricter
+    deployment_store.put_policy(conn, item.id, stricter, NOW)
+    assert deployment_store.deployments(conn)[0].policy == stricter
     assert conn.execute(text("SELECT version FROM agentwhere.policies")).scalar_one() == 2
 
 

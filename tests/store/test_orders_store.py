@@ -40,6 +40,7 @@ from agentwhere_core.domain.trade import (
 from agentwhere_core.execution.client_ids import client_id, entry_key
 from agentwhere_core.where.scene import Scene
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import fills as fill_store
 from agentwhere_store import open_orders
 from agentwhere_store import orders as store
@@ -87,7 +88,7 @@ class Book:
         self.nonce = 0
         with engine.begin() as conn:
             agent_store.create_agent(conn, agent, FollowedSources(), NOW)
-            agent_store.create_deployment(conn, self.deployment, NOW)
+            deployment_store.create_deployment(conn, self.deployment, NOW)
 
     def signal(self, token: str = "BTC") -> Signal:
         """Write a signal that passed its policy and was routed to Hyperliquid."""

@@ -19,6 +19,7 @@ from agentwhere_core.domain.reasons import Reason
 from agentwhere_core.domain.trade import PolicyDecision
 from agentwhere_core.what.signals import SignalRefusal
 from agentwhere_store import agents as agent_store
+from agentwhere_store import deployments as deployment_store
 from agentwhere_store import policy as policy_store
 from agentwhere_store import signals as store
 from agentwhere_store.agents import FollowedSources
@@ -43,7 +44,7 @@ def deploy(
     conn: Connection, desk: Agent, name: str, status: DeploymentStatus = DeploymentStatus.ACTIVE
 ) -> UUID:
     item = deployment(desk.id, name, status=status)
-    agent_store.create_deployment(conn, item, NOW)
+    deployment_store.create_deployment(conn, item, NOW)
     return item.id
 
 
@@ -139,7 +140,7 @@ def test_a_signal_that_expired_lately_is_decided_by_those_who_were_there_in_time
     expired = signal(desk.id, ttl_h=1)
     store.insert_signals(conn, [expired])
     late = deployment(desk.id, "late")
-    agent_store.create_deployment(conn, late, NOW + timedelta(hours=2))
+    deployment_store.create_deployment(conn, late, NOW + timedelta(hours=2))
 
     work = policy_store.undecided(conn, NOW + timedelta(hours=3))
     assert [(item.signal.id, item.deployment_id) for item in work] == [(expired.id, there)]
