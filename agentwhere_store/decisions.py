@@ -18,12 +18,8 @@ from agentwhere_core.domain.routing import ExpectedCost, RoutingDecision, VenueA
 from agentwhere_core.where.record import tell_scene
 from agentwhere_core.where.scene import Scene
 from agentwhere_store.bulk import insert_many_ignoring_known
-from agentwhere_store.tables.trading import (
-    deployments,
-    routing_legs,
-    routing_scenes,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import routing_legs, routing_scenes, venue_routing_history
+from agentwhere_store.tables.trading import deployments
 
 _TOLD = (
     "requested_venue",

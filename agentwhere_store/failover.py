@@ -27,12 +27,8 @@ from agentwhere_store.open_orders import MAX_ATTEMPTS
 from agentwhere_store.routing import RoutingWork, signal_from_row
 from agentwhere_store.rows import json_safe, of_shard
 from agentwhere_store.tables.ideas import signals
-from agentwhere_store.tables.trading import (
-    orders,
-    policy_decisions,
-    routing_legs,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import routing_legs, venue_routing_history
+from agentwhere_store.tables.trading import orders, policy_decisions
 
 _ENDED = [state.value for state in FINAL]
 

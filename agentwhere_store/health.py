@@ -23,12 +23,8 @@ from agentwhere_store import markets as market_store
 from agentwhere_store.tables import SCHEMA
 from agentwhere_store.tables.ideas import posts
 from agentwhere_store.tables.operations import errors, kill_switches, step_runs
-from agentwhere_store.tables.trading import (
-    orders,
-    positions,
-    venue_accounts,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import venue_routing_history
+from agentwhere_store.tables.trading import orders, positions, venue_accounts
 
 CONTACT_WINDOW = timedelta(minutes=30)
 """How long a venue's failure stands while nothing else is known of it."""

@@ -28,15 +28,8 @@ from agentwhere_core.domain.trade import Order, Submission
 from agentwhere_store.routing import KillSwitches, signal_from_row
 from agentwhere_store.rows import EXPIRY_LOOK_BACK, of_shard
 from agentwhere_store.tables.ideas import signals
-from agentwhere_store.tables.trading import (
-    fills,
-    orders,
-    policy_decisions,
-    positions,
-    routing_legs,
-    submissions,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import routing_legs, venue_routing_history
+from agentwhere_store.tables.trading import fills, orders, policy_decisions, positions, submissions
 
 PROTECTIVE = (OrderPurpose.TAKE_PROFIT, OrderPurpose.STOP_LOSS)
 MAX_ATTEMPTS = 3

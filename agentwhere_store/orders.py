@@ -29,12 +29,7 @@ from agentwhere_core.execution.orders import move, reported_state
 from agentwhere_store.leases import Lease
 from agentwhere_store.rows import json_safe
 from agentwhere_store.tables.operations import leases
-from agentwhere_store.tables.trading import (
-    order_events,
-    orders,
-    signer_nonces,
-    submissions,
-)
+from agentwhere_store.tables.trading import order_events, orders, signer_nonces, submissions
 
 
 def next_nonce(

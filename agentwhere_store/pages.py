@@ -15,6 +15,7 @@ from agentwhere_core.domain.enums import PositionStatus
 from agentwhere_store.positions import PROTECTION
 from agentwhere_store.tables.ideas import agents, posts, research_sources, signals, x_accounts
 from agentwhere_store.tables.operations import alerts, health_reports, source_scores
+from agentwhere_store.tables.routing import venue_routing_history
 from agentwhere_store.tables.trading import (
     deployments,
     order_events,
@@ -24,7 +25,6 @@ from agentwhere_store.tables.trading import (
     position_events,
     positions,
     venue_accounts,
-    venue_routing_history,
 )
 
 Row = dict[str, Any]

@@ -31,6 +31,7 @@ from agentwhere_store.routing import signal_from_row
 from agentwhere_store.rows import EXPIRY_LOOK_BACK, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import capital_flows, equity_daily
+from agentwhere_store.tables.routing import venue_routing_history
 from agentwhere_store.tables.trading import (
     deployment_halts,
     deployments,
@@ -38,7 +39,6 @@ from agentwhere_store.tables.trading import (
     policies,
     policy_decisions,
     positions,
-    venue_routing_history,
 )
 
 

@@ -36,11 +36,7 @@ from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import AccountState, Position
 from agentwhere_store.bulk import incoming_rows
 from agentwhere_store.rows import json_safe, of_shard
-from agentwhere_store.tables.trading import (
-    position_events,
-    positions,
-    venue_accounts,
-)
+from agentwhere_store.tables.trading import position_events, positions, venue_accounts
 
 
 def _of_open(column: Column[Any]) -> ColumnElement[Any]:

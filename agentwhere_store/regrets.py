@@ -18,13 +18,8 @@ from agentwhere_core.performance.regret import ClosedTrade, Fills, TradeRegret
 from agentwhere_store.rows import insert_ignoring_known
 from agentwhere_store.tables.ideas import market_context
 from agentwhere_store.tables.operations import routing_regret
-from agentwhere_store.tables.trading import (
-    fills,
-    orders,
-    positions,
-    routing_scenes,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import routing_scenes, venue_routing_history
+from agentwhere_store.tables.trading import fills, orders, positions
 
 _ZERO = Decimal(0)
 

@@ -22,12 +22,12 @@ from agentwhere_core.where.config import validate_config
 from agentwhere_store.rows import EXPIRY_LOOK_BACK, json_safe, of_shard
 from agentwhere_store.tables.ideas import signals
 from agentwhere_store.tables.operations import kill_switches
-from agentwhere_store.tables.trading import (
-    policy_decisions,
+from agentwhere_store.tables.routing import (
     routing_config_versions,
     venue_routing_config,
     venue_routing_history,
 )
+from agentwhere_store.tables.trading import policy_decisions
 
 
 @dataclass(frozen=True, slots=True)

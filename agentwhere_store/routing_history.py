@@ -12,12 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Date, Numeric, cast, func, sel
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_store.tables.ideas import agents, signals
-from agentwhere_store.tables.trading import (
-    deployments,
-    routing_legs,
-    routing_scenes,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import routing_legs, routing_scenes, venue_routing_history
+from agentwhere_store.tables.trading import deployments
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from sqlalchemy import Float, cast, func, literal, select
 
 from agentwhere_flow.pages.reading import row, rows
 from agentwhere_store.tables.operations import routing_regret
-from agentwhere_store.tables.trading import deployments, venue_routing_config, venue_routing_history
+from agentwhere_store.tables.routing import venue_routing_config, venue_routing_history
+from agentwhere_store.tables.trading import deployments
 
 if TYPE_CHECKING:
     from agentwhere_flow.system import System

@@ -19,14 +19,8 @@ from agentwhere_store.llm_calls import usage_of_day
 from agentwhere_store.positions import PROTECTION
 from agentwhere_store.tables.ideas import agents, posts, signals, venue_markets
 from agentwhere_store.tables.operations import alerts, health_reports, kill_switches, step_runs
-from agentwhere_store.tables.trading import (
-    deployments,
-    fills,
-    orders,
-    policy_decisions,
-    positions,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import venue_routing_history
+from agentwhere_store.tables.trading import deployments, fills, orders, policy_decisions, positions
 
 
 @dataclass(frozen=True, slots=True)

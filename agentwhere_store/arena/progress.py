@@ -19,12 +19,8 @@ from agentwhere_core.domain.enums import (
 from agentwhere_core.domain.reasons import Reason
 from agentwhere_store.open_orders import MAX_ATTEMPTS, RETRIABLE, exits_of
 from agentwhere_store.tables.ideas import signals
-from agentwhere_store.tables.trading import (
-    orders,
-    policy_decisions,
-    positions,
-    venue_routing_history,
-)
+from agentwhere_store.tables.routing import venue_routing_history
+from agentwhere_store.tables.trading import orders, policy_decisions, positions
 
 
 def entries(conn: Connection, signal_ids: Collection[UUID]) -> dict[UUID, Progress]:

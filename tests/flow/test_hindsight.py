@@ -29,7 +29,8 @@ from agentwhere_store.decisions import RoutedSignal, save_decisions
 from agentwhere_store.routing import signal_from_row
 from agentwhere_store.tables.ideas import posts, signals, x_accounts
 from agentwhere_store.tables.operations import routing_regret, source_scores
-from agentwhere_store.tables.trading import fills, orders, submissions, venue_routing_history
+from agentwhere_store.tables.routing import venue_routing_history
+from agentwhere_store.tables.trading import fills, orders, submissions
 from tests.core.examples import NOW as SEEN
 from tests.core.examples import market
 from tests.flow.money import Desk, deploy, open_agent, trade

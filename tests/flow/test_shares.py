@@ -18,7 +18,7 @@ from agentwhere_flow.regret import compute_regret
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.shares import venue_share_plots
 from agentwhere_flow.system import System
-from agentwhere_store.tables.trading import routing_legs, venue_routing_history
+from agentwhere_store.tables.routing import routing_legs, venue_routing_history
 from tests.flow.money import Desk, deploy, open_agent
 from tests.flow.test_hindsight import signal
 

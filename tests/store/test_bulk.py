@@ -12,7 +12,7 @@ from agentwhere_core.domain.ids import new_id
 from agentwhere_store.bulk import WORTH_A_COPY, incoming_rows, insert_many_ignoring_known
 from agentwhere_store.tables.ideas import research_sources, signals
 from agentwhere_store.tables.operations import errors
-from agentwhere_store.tables.trading import venue_routing_history
+from agentwhere_store.tables.routing import venue_routing_history
 from tests.store.examples import NOW, connection
 
 

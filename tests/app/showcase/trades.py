@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from agentwhere_core.domain.ids import new_id
 from agentwhere_store.tables import ideas, operations, trading
+from agentwhere_store.tables import routing as routing_tables
 from tests.app.showcase.rows import TOKENS, VENUES, add
 
 COSTS = {"HYPERLIQUID": 9.4, "OSTIUM": 12.8, "LIGHTER": 1.6}
@@ -97,7 +98,9 @@ def trade(
     )
     venue = rng.choices((*VENUES, None), (6, 2, 4, 0.6))[0] if number > 12 else VENUES[number % 3]
     add(
-        conn, trading.venue_routing_history, _decision(rng, at, desk, signal, routing, token, venue)
+        conn,
+        routing_tables.venue_routing_history,
+        _decision(rng, at, desk, signal, routing, token, venue),
     )
     if venue is None:
         return
