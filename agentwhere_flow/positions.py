@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from agentwhere_core.domain.enums import ExitReason, ProtectionState, Venue
 from agentwhere_core.domain.errors import RemoteError
 from agentwhere_core.domain.market import Market, Quote
-from agentwhere_core.domain.trade import Position, VenuePosition
-from agentwhere_core.execution.exits import ExitDecision, advance_best_price, decide_exits
-from agentwhere_core.execution.positions import mark
+from agentwhere_core.domain.trade import Position
+from agentwhere_core.execution.exits import ExitDecision, decide_exits
 from agentwhere_core.execution.protection import IN_DEBT, is_overdue
 from agentwhere_flow import ledger, settling
 from agentwhere_flow.exits import ExitDesk, clear_protection, close_positions
+from agentwhere_flow.marking import mark_positions
 from agentwhere_flow.outages import Outages
 from agentwhere_flow.protection import protect_accounts
 from agentwhere_flow.reconcile import Compared, compare_accounts, looks_of
@@ -26,12 +25,16 @@ from agentwhere_store import deployments as deployment_store
 from agentwhere_store import markets as market_store
 from agentwhere_store import performance as performance_store
 from agentwhere_store import positions as store
+from agentwhere_store.marks import open_exposures
 from agentwhere_store.switches import positions_to_close
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from agentwhere_flow.system import System
+
+SHOWN = 20
+"""Rows of the step's table, the newest positions; its details count them all."""
 
 
 @step("positions")
@@ -45,48 +48,42 @@ def monitor_positions(system: System, now: datetime) -> Tally:
         settled = settling.settle(system, held, accounts, tally, outages)
         compared = compare_accounts(system, now, tally, outages)
         with system.engine.begin() as conn:
-            open_now = store.open_positions(conn, shard=system.shard)
-            markets = _markets_of(conn, open_now, tally)
+            exposed = open_exposures(conn, shard=system.shard)
+            markets = _markets_of(conn, exposed.keys(), tally)
             to_kill = positions_to_close(conn)
         quotes = _quotes(system, markets, now, tally)
-        open_now = _mark_all(system, open_now, quotes, compared, now)
-        prices = {place: quote.mid for place, quote in quotes.items()}
-        # Whether protection is overdue is decided below, after it was looked at.
-        decisions = [
-            decision
-            for decision in decide_exits(open_now, prices, now, to_kill=to_kill)
-            if decision.reason is not ExitReason.UNPROTECTED
-        ]
+        marked = mark_positions(system, exposed, quotes, compared, now, to_kill=to_kill)
         desk = ExitDesk(system, held, accounts, markets, quotes, now)
-        closed = close_positions(desk, decisions, open_now, tally)
+        closed = close_positions(desk, marked.decisions, marked.due, tally)
         protect_accounts(system, held, looks_of(compared), now, tally)
-        overdue = _overdue(system, compared, prices, now)
-        closed += close_positions(desk, overdue, open_now, tally)
+        owing, overdue = _overdue(system, compared, quotes, now)
+        closed += close_positions(desk, overdue, owing, tally)
         clear_protection(desk, tally)
         with system.engine.begin() as conn:
             performance_store.snapshot_equity(conn, now)
-            left = store.open_positions(conn, shard=system.shard)
-    tally.rows_in = len(open_now)
-    tally.rows_out = sum(1 for p in open_now if (p.venue, p.token) in quotes)
+            open_after, unprotected = store.count_open(conn, IN_DEBT, shard=system.shard)
+            newest = store.open_positions(conn, shard=system.shard, limit=SHOWN)
+    tally.rows_in = sum(len(positions) for positions in exposed.values())
+    tally.rows_out = marked.count
     tally.details |= {
         "accounts": len(compared),
         "settled_from_earlier": len(settled),
         "changed_by_fills": sum(len(item.changed) for item in compared),
-        "exits_decided": len(decisions) + len(overdue),
-        "unprotected": sum(1 for position in left if position.protection in IN_DEBT),
+        "exits_decided": len(marked.decisions) + len(overdue),
+        "unprotected": unprotected,
         "exits_sent": len(closed),
-        "open_after": len(left),
+        "open_after": open_after,
     }
-    tally.table = [_row(position) for position in left]
+    tally.table = [_row(position) for position in newest]
     return tally
 
 
 def _overdue(
     system: System,
     compared: Sequence[Compared],
-    prices: Mapping[tuple[Venue, str], Decimal],
+    quotes: Mapping[tuple[Venue, str], Quote],
     now: datetime,
-) -> list[ExitDecision]:
+) -> tuple[list[Position], list[ExitDecision]]:
     """Return the positions to close because their stop loss does not rest at its venue by its deadline.
 
     One whose venue could not be asked is closed only if its stop loss was missing when last seen: not to know is not
@@ -96,11 +93,12 @@ def _overdue(
     with system.engine.begin() as conn:
         known = [
             position
-            for position in store.open_positions(conn, shard=system.shard)
+            for position in store.owing_since(conn, now, shard=system.shard)
             if is_overdue(position, now)
             and (position.account_id in read or position.protection is ProtectionState.MISSING)
         ]
-    return [
+    prices = {place: quote.mid for place, quote in quotes.items()}
+    return known, [
         decision
         for decision in decide_exits(known, prices, now)
         if decision.reason is ExitReason.UNPROTECTED
@@ -108,9 +106,8 @@ def _overdue(
 
 
 def _markets_of(
-    conn: Connection, open_now: Sequence[Position], tally: Tally
+    conn: Connection, held: AbstractSet[tuple[Venue, str]], tally: Tally
 ) -> dict[tuple[Venue, str], Market]:
-    held = {(position.venue, position.token) for position in open_now}
     found = {
         (market.venue, market.token): market
         for market in market_store.markets(conn, tokens={token for _, token in held})
@@ -154,48 +151,6 @@ def _quotes(
             if market.token not in found
         ]
     return quotes
-
-
-def _mark_all(
-    system: System,
-    open_now: Sequence[Position],
-    quotes: Mapping[tuple[Venue, str], Quote],
-    compared: Sequence[Compared],
-    now: datetime,
-) -> list[Position]:
-    """Write price, unrealized PnL, best price and liquidation price of every position that has a price.
-
-    Return the positions as they are then: exits must be decided by the liquidation price of now. It stays as it was
-    where the account could not be read.
-    """
-    read = {item.watched.account.id for item in compared if item.state is not None}
-    at_venue: dict[tuple[UUID, str], VenuePosition] = {
-        (item.watched.account.id, position.token): position
-        for item in compared
-        if item.state is not None
-        for position in item.state.positions
-    }
-    marks = []
-    for position in open_now:
-        quote = quotes.get((position.venue, position.token))
-        if quote is None:
-            continue
-        there = at_venue.get((position.account_id, position.token))
-        liquidation = there.liquidation_price if there else None
-        marks.append(
-            store.Mark(
-                position_id=position.id,
-                price=quote.mid,
-                unrealized_pnl_usd=mark(position, quote.mid),
-                best_price=advance_best_price(position, quote.mid),
-                liquidation_price=liquidation
-                if position.account_id in read
-                else position.liquidation_price,
-            )
-        )
-    with system.engine.begin() as conn:
-        store.save_marks(conn, marks, now)
-        return store.open_positions(conn, shard=system.shard)
 
 
 def _row(position: Position) -> dict[str, str]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from agentwhere_core.domain.enums import ProtectionState
 from agentwhere_core.domain.events import Incident
@@ -67,19 +68,20 @@ def protect_accounts(
 
 def _close_settled_alerts(system: System, now: datetime) -> None:
     """Close the alerts of positions that are protected again, or closed since the tick before."""
-    ours = [
-        alert
+    ours = {
+        UUID(position_id): alert.incident
         for alert in open_alerts(system)
-        if alert.incident.partition(":")[0] == Incident.PROTECTION
-    ]
+        for kind, _, position_id in [alert.incident.partition(":")]
+        if kind == Incident.PROTECTION
+    }
     if not ours:
         return
     with system.engine.begin() as conn:
         in_debt = {
-            str(position.id)
-            for position in store.open_positions(conn)
+            position.id
+            for position in store.open_positions(conn, ids=ours.keys())
             if position.protection in IN_DEBT or position.protection is ProtectionState.CLOSING
         }
-    for alert in ours:
-        if alert.incident.partition(":")[2] not in in_debt:
-            close_alert(system, now, alert.incident)
+    for position_id, incident in ours.items():
+        if position_id not in in_debt:
+            close_alert(system, now, incident)

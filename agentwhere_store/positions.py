@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     and_,
     case,
+    func,
     select,
     update,
 )
@@ -34,7 +35,6 @@ from agentwhere_core.domain.events import PositionEvent
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.sharding import WHOLE, Shard
 from agentwhere_core.domain.trade import AccountState, Position
-from agentwhere_store.bulk import incoming_rows
 from agentwhere_store.rows import json_safe, of_shard
 from agentwhere_store.tables.trading import position_events, positions, venue_accounts
 
@@ -53,17 +53,6 @@ PROTECTION = tuple(
     )
 )
 """How an open position is protected, by when it must be, and the prices last seen at its venue; null when closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What one price does to one open position."""
-
-    position_id: UUID
-    price: Decimal
-    unrealized_pnl_usd: Decimal
-    best_price: Decimal | None
-    liquidation_price: Decimal | None
 
 
 def save_account_state(conn: Connection, account_id: UUID, state: AccountState) -> None:
@@ -148,42 +137,6 @@ def save_position(conn: Connection, position: Position, now: datetime) -> None:
         ) from error
 
 
-def save_marks(conn: Connection, marks: Sequence[Mark], at: datetime) -> None:
-    """Write prices and unrealized PnL of many open positions in one statement."""
-    if not marks:
-        return
-    columns = {
-        "id": positions.c.id,
-        "price": positions.c.current_price,
-        "pnl": positions.c.unrealized_pnl_usd,
-        "best": positions.c.best_price,
-        "liquidation": positions.c.liquidation_price,
-    }
-    values = (
-        (
-            mark.position_id,
-            mark.price,
-            mark.unrealized_pnl_usd,
-            mark.best_price,
-            mark.liquidation_price,
-        )
-        for mark in marks
-    )
-    with incoming_rows(conn, columns, values) as marked:
-        conn.execute(
-            update(positions)
-            .where(positions.c.id == marked.c.id, positions.c.status == PositionStatus.OPEN.value)
-            .values(
-                current_price=marked.c.price,
-                unrealized_pnl_usd=marked.c.pnl,
-                best_price=marked.c.best,
-                liquidation_price=marked.c.liquidation,
-                last_marked=at,
-                updated_at=at,
-            )
-        )
-
-
 def save_protection(
     conn: Connection,
     position_id: UUID,
@@ -230,16 +183,35 @@ def add_event(
 
 
 def open_positions(
-    conn: Connection, *, account_ids: Collection[UUID] | None = None, shard: Shard = WHOLE
+    conn: Connection,
+    *,
+    account_ids: Collection[UUID] | None = None,
+    ids: Collection[UUID] | None = None,
+    shard: Shard = WHOLE,
+    limit: int | None = None,
 ) -> list[Position]:
-    """Return a shard's open positions, of all its accounts or of some."""
-    condition = and_(
-        positions.c.status == PositionStatus.OPEN.value,
-        of_shard(positions.c.deployment_id, shard),
-    )
+    """Return a shard's open positions, newest first: of all its accounts or of some, all of them or some."""
+    condition = _is_open(shard)
     if account_ids is not None:
         condition = and_(condition, positions.c.account_id.in_(list(account_ids)))
-    return _positions(conn, condition)
+    if ids is not None:
+        condition = and_(condition, positions.c.id.in_(list(ids)))
+    return _positions(conn, condition, limit=limit)
+
+
+def owing_since(conn: Connection, now: datetime, *, shard: Shard = WHOLE) -> list[Position]:
+    """Return a shard's open positions with a deadline for their protection that is not after ``now``."""
+    return _positions(conn, and_(_is_open(shard), positions.c.protect_by <= now))
+
+
+def count_open(
+    conn: Connection, protection: Collection[ProtectionState], *, shard: Shard = WHOLE
+) -> tuple[int, int]:
+    """Return how many positions of a shard are open, and how many of them are in one of these states."""
+    in_state = positions.c.protection.in_([state.value for state in protection])
+    counts = select(func.count(), func.count().filter(in_state)).where(_is_open(shard))
+    every, chosen = conn.execute(counts).one()
+    return every, chosen
 
 
 def closed_since(conn: Connection, since: datetime) -> list[Position]:
@@ -250,6 +222,12 @@ def closed_since(conn: Connection, since: datetime) -> list[Position]:
 def recent_positions(conn: Connection, limit: int) -> list[Position]:
     """Return open positions first, then the newest closed ones."""
     return _positions(conn, positions.c.id.is_not(None), limit=limit)
+
+
+def _is_open(shard: Shard) -> ColumnElement[bool]:
+    return and_(
+        positions.c.status == PositionStatus.OPEN.value, of_shard(positions.c.deployment_id, shard)
+    )
 
 
 def _positions(

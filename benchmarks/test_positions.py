@@ -15,12 +15,12 @@ from sqlalchemy import Engine, text
 from agentwhere_core.domain.enums import Venue
 from agentwhere_core.domain.ids import new_id
 from agentwhere_core.domain.market import Market, Quote
-from agentwhere_core.execution.exits import advance_best_price, decide_exits
-from agentwhere_core.execution.positions import mark
+from agentwhere_flow.garbage import collected_rarely
+from agentwhere_flow.marking import mark_positions
 from agentwhere_flow.positions import monitor_positions
 from agentwhere_flow.system import System
 from agentwhere_store import markets as market_store
-from agentwhere_store import positions as store
+from agentwhere_store.marks import open_exposures
 from agentwhere_store.tables.ideas import agents
 from agentwhere_store.tables.trading import deployments, positions, venue_accounts
 from benchmarks.scenes import (
@@ -85,28 +85,16 @@ def _positions(
         }
 
 
-def mark_all(engine: Engine) -> tuple[int, float]:
-    """Mark and check every open position; return how many, and the seconds of the database's part."""
-    prices = {(HL, f"T{number}"): PRICE for number in range(TOKENS)}
+def mark_all(system: System) -> tuple[int, float]:
+    """Mark and check every open position as the step does; return how many, and the seconds of reading."""
+    quotes = {(HL, f"T{n}"): Quote(HL, f"T{n}", PRICE, PRICE, PRICE, NOW) for n in range(TOKENS)}
     began = time.perf_counter()
-    with engine.begin() as conn:
-        open_now = store.open_positions(conn)
+    with system.engine.begin() as conn:
+        exposed = open_exposures(conn)
     read = time.perf_counter() - began
-    marks = [
-        store.Mark(
-            position_id=position.id,
-            price=prices[position.venue, position.token],
-            unrealized_pnl_usd=mark(position, prices[position.venue, position.token]),
-            best_price=advance_best_price(position, prices[position.venue, position.token]),
-            liquidation_price=None,
-        )
-        for position in open_now
-    ]
-    assert not decide_exits(open_now, prices, NOW)
-    began = time.perf_counter()
-    with engine.begin() as conn:
-        store.save_marks(conn, marks, NOW)
-    return len(marks), read + time.perf_counter() - began
+    marked = mark_positions(system, exposed, quotes, (), NOW, to_kill=())
+    assert not marked.decisions
+    return marked.count, read
 
 
 def update_in_place(engine: Engine) -> float:
@@ -130,13 +118,15 @@ def vacuum(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("count", [12, 10_000, MANY])
-def test_marking(benchmark: BenchmarkFixture, engine: Engine, sheet: Sheet, count: int) -> None:
+def test_marking(benchmark: BenchmarkFixture, system: System, sheet: Sheet, count: int) -> None:
+    engine = system.engine
     write_positions(engine, count)
-    database: list[float] = []
+    reading: list[float] = []
 
     def work() -> int:
-        marked, seconds = mark_all(engine)
-        database.append(seconds)
+        with collected_rarely():
+            marked, seconds = mark_all(system)
+        reading.append(seconds)
         return marked
 
     marked = benchmark.pedantic(work, setup=lambda: vacuum(engine), rounds=3, warmup_rounds=1)
@@ -146,7 +136,7 @@ def test_marking(benchmark: BenchmarkFixture, engine: Engine, sheet: Sheet, coun
     floor = update_in_place(engine)
     sheet.add(
         f"{count:,} open positions read, marked, checked for exits, written",
-        f"{took:.3f} s, {per_second(count, took)} (database {min(database):.3f} s of it)",
+        f"{took:.3f} s, {per_second(count, took)} (reading {min(reading):.3f} s of it)",
         beside=f"UPDATE of the same rows to constants: {floor:.3f} s",
         target=TARGETS[count],
     )

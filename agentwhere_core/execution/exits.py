@@ -21,11 +21,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 from agentwhere_core.domain.enums import ExitReason, Side, Venue
 from agentwhere_core.domain.errors import InvariantError
-from agentwhere_core.domain.trade import Position
+from agentwhere_core.domain.exposure import Exposed
 from agentwhere_core.execution.protection import is_overdue
 
 _HUNDRED = Decimal(100)
@@ -85,7 +86,7 @@ _STORIES = {
 
 
 def decide_exit(
-    position: Position,
+    position: Exposed,
     price: Decimal,
     now: datetime,
     rules: ExitRules | None = None,
@@ -117,7 +118,7 @@ def decide_exit(
 
 
 def decide_exits(
-    positions: Iterable[Position],
+    positions: Iterable[Exposed],
     prices: Mapping[tuple[Venue, str], Decimal],
     now: datetime,
     rules: ExitRules | None = None,
@@ -144,7 +145,7 @@ def decide_exits(
     return decisions
 
 
-def advance_best_price(position: Position, price: Decimal) -> Decimal:
+def advance_best_price(position: Exposed, price: Decimal) -> Decimal:
     """Return the best price that the position has seen, its entry price and ``price`` included."""
     best = position.entry_price if position.best_price is None else position.best_price
     if position.side is Side.LONG:
@@ -152,7 +153,7 @@ def advance_best_price(position: Position, price: Decimal) -> Decimal:
     return min(best, price)
 
 
-def trailing_stop_level(position: Position, price: Decimal) -> Decimal | None:
+def trailing_stop_level(position: Exposed, price: Decimal) -> Decimal | None:
     """Return the price at which the trailing stop closes the position, or None while it is not active.
 
     It becomes active once the best price lies ``trailing_activation_pct`` percent beyond the entry price, and then
@@ -200,7 +201,7 @@ _DEFAULT_RULES = ExitRules()
 
 
 def _first_reason(
-    position: Position, price: Decimal, now: datetime, rules: ExitRules, *, kill_switch: bool
+    position: Exposed, price: Decimal, now: datetime, rules: ExitRules, *, kill_switch: bool
 ) -> tuple[ExitReason, Decimal | None] | None:
     """Return the first reason of the precedence above with its price level."""
     if kill_switch:
@@ -226,7 +227,7 @@ def _first_reason(
 
 
 def _is_near_liquidation(
-    position: Position, price: Decimal, liquidation: Decimal, rules: ExitRules
+    position: Exposed, price: Decimal, liquidation: Decimal, rules: ExitRules
 ) -> bool:
     """Tell whether the price is within the allowed distance of liquidation, or beyond it."""
     # Venues say zero, or less, for a position that cannot be liquidated.
@@ -241,11 +242,16 @@ def _is_near_liquidation(
     return way <= 0 or distance <= way * rules.min_liquidation_way_pct
 
 
-def _is_held_too_long(position: Position, now: datetime) -> bool:
+def _is_held_too_long(position: Exposed, now: datetime) -> bool:
     hours = position.max_holding_h
     if hours is None:
         return False
-    return now - position.opened_at >= timedelta(seconds=int(hours * _SECONDS_PER_HOUR))
+    return now - position.opened_at >= _duration(hours)
+
+
+@lru_cache
+def _duration(hours: Decimal) -> timedelta:
+    return timedelta(seconds=int(hours * _SECONDS_PER_HOUR))
 
 
 def _offset(price: Decimal, pct: Decimal | None, sign: int, what: str) -> Decimal | None:

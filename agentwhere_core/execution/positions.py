@@ -144,8 +144,11 @@ def mark(position: Holding, price: Decimal) -> Decimal:
     """Return the unrealized PnL of a position at ``price`` in USD, before fees."""
     if position.side is None or position.size == 0:
         return _ZERO
-    with localcontext(_WIDE):
-        return _trim((price - position.entry_price) * position.size * position.side.sign)
+    entry = position.entry_price
+    is_long = position.side is Side.LONG
+    # Operations of the context itself: entering it for each of many positions takes as long as the arithmetic.
+    gain = _WIDE.subtract(price, entry) if is_long else _WIDE.subtract(entry, price)
+    return _trim(_WIDE.multiply(gain, position.size))
 
 
 class _Ledger:
@@ -279,4 +282,5 @@ def _split(fill: Fill, closing: Decimal | None) -> tuple[Fill, ...]:
 def _trim(value: Decimal) -> Decimal:
     """Round to 18 decimal places where there are more."""
     exponent = value.as_tuple().exponent
-    return value.quantize(_PLACES) if isinstance(exponent, int) and exponent < -18 else value
+    is_longer = isinstance(exponent, int) and exponent < -18
+    return _WIDE.quantize(value, _PLACES) if is_longer else value

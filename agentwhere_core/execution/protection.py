@@ -23,6 +23,7 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
 from agentwhere_core.domain.enums import OrderPurpose, ProtectionState
+from agentwhere_core.domain.exposure import Exposed
 from agentwhere_core.domain.trade import Position, RestingOrder
 
 _ZERO = Decimal(0)
@@ -113,10 +114,10 @@ def look_at(position: Position, resting: Iterable[RestingOrder], own: Collection
     )
 
 
-def is_overdue(position: Position, now: datetime) -> bool:
+def is_overdue(position: Exposed, now: datetime) -> bool:
     """Tell whether a position's protection is owed since before ``now``: it must be closed."""
     deadline = position.protect_by
-    return position.protection in IN_DEBT and deadline is not None and deadline <= now
+    return deadline is not None and deadline <= now and position.protection in IN_DEBT
 
 
 def default_stop_pct(usual_pct: Decimal, leverage: Decimal) -> Decimal:

@@ -158,6 +158,19 @@ def test_cash_is_conserved(made: list[Trade], price: Decimal) -> None:
         assert abs(result - (cash + inventory * price)) < TOLERANCE
 
 
+@given(
+    st.sampled_from(Side),
+    *(st.decimals("1e-12", "1e12", places=12) for _ in range(3)),
+)
+def test_a_mark_is_exact_to_the_last_place_that_is_kept(
+    side: Side, entry: Decimal, price: Decimal, size: Decimal
+) -> None:
+    marked = mark(PositionState(side=side, size=size, entry_price=entry), price)
+    with localcontext(EXACT):
+        exact = (price - entry) * size * side.sign
+        assert marked == exact.quantize(D("1e-18"))
+
+
 @given(trades, st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_matter(made: list[Trade], shuffler: Random) -> None:
     fills = as_fills(made)

@@ -29,6 +29,7 @@ from agentwhere_store import deployments as deployment_store
 from agentwhere_store import fills as fill_store
 from agentwhere_store import positions as position_store
 from agentwhere_store.agents import FollowedSources
+from agentwhere_store.marks import Mark, save_marks
 from agentwhere_store.tables.operations import capital_flows
 
 
@@ -162,10 +163,8 @@ def trade(
 
 def mark_at(conn: Connection, position: Position, price: str, now: datetime) -> None:
     """Mark an open position, as the monitor does."""
-    worth = position_store.Mark(
-        position.id, Decimal(price), mark(position, Decimal(price)), None, None
-    )
-    position_store.save_marks(conn, [worth], now)
+    worth = Mark(position.id, Decimal(price), mark(position, Decimal(price)), None, None)
+    save_marks(conn, [worth], now)
 
 
 def receive_funding(conn: Connection, position: Position, amount: str) -> None:

@@ -173,6 +173,32 @@ def test_the_longest_holding_time_closes_through_the_ledger(desk: System, bold: 
     assert_money_adds_up(bold)
 
 
+def test_a_position_that_closes_while_it_is_marked_is_not_closed_again(
+    desk: System, bold: Hand
+) -> None:
+    """An exit is due by what was read; by the time that the mark is written, the position is gone."""
+    enter(desk, max_holding_h="0")
+    with desk.engine.begin() as conn:
+        conn.exec_driver_sql(
+            """
+            CREATE FUNCTION agentwhere.close_meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                NEW.status = 'CLOSED';
+                NEW.closed_at = now();
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER meanwhile BEFORE UPDATE OF last_marked ON agentwhere.positions
+                FOR EACH ROW EXECUTE FUNCTION agentwhere.close_meanwhile();
+            """
+        )
+
+    report = monitor_positions(desk, utc_now())
+
+    assert (report.details["exits_decided"], report.details["open_after"]) == (0, 0)
+    assert exits(desk) == []
+    assert "EXIT_DECIDED" not in story(desk)
+
+
 def test_an_exit_that_finds_no_price_is_tried_again_until_it_is_done(
     desk: System, sim: Simulator, bold: Hand
 ) -> None:
