@@ -38,7 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from agentwhere_core.domain.enums import Venue
-from agentwhere_core.performance.equity import Book, CapitalFlow, PnlChange
+from agentwhere_core.performance.equity import Book, CapitalFlow
 from agentwhere_core.performance.figures import Figures
 from agentwhere_store.arena.desks import in_arena
 from agentwhere_store.bulk import incoming_rows
@@ -195,7 +195,7 @@ def stale_standings(conn: Connection, now: datetime) -> list[Standing]:
 def agent_books(conn: Connection, agent_ids: Collection[UUID], now: datetime) -> dict[UUID, Book]:
     """Return each agent's capital flows and daily profits, all its deployments together, up to today."""
     flows: dict[UUID, list[CapitalFlow]] = defaultdict(list)
-    pnl: dict[UUID, list[PnlChange]] = defaultdict(list)
+    pnl: dict[UUID, list[tuple[date, Venue, Decimal]]] = defaultdict(list)
     chosen = bindparam("agents", list(agent_ids), ARRAY(deployments.c.agent_id.type))
     capital = _capital(_day(now)).subquery()
     for agent_id, day, amount in conn.execute(
@@ -203,7 +203,7 @@ def agent_books(conn: Connection, agent_ids: Collection[UUID], now: datetime) ->
     ):
         flows[agent_id].append(CapitalFlow(day, amount))
     for agent_id, name, days, totals in conn.execute(_daily_totals(chosen, _day(now))):
-        pnl[agent_id] += map(PnlChange, days, repeat(Venue(name)), _changes(totals))
+        pnl[agent_id] += zip(days, repeat(Venue(name)), _changes(totals), strict=False)
     return {id_: Book(tuple(flows[id_]), tuple(pnl[id_])) for id_ in agent_ids}
 
 

@@ -53,10 +53,13 @@ class PnlChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All that is known of one deployment's money."""
+    """All that is known of one deployment's money.
+
+    ``pnl`` may hold plain tuples in place of `PnlChange`: of a million of them, most of the time went into their names.
+    """
 
     flows: tuple[CapitalFlow, ...]
-    pnl: tuple[PnlChange, ...]
+    pnl: tuple[tuple[date, Venue, Decimal], ...]
 
 
 class EquityDay(NamedTuple):
@@ -126,12 +129,13 @@ def daily_equity(books: Iterable[Book], through: date, venue: Venue = Venue.MULT
     deposits: dict[int, Decimal] = {}
     withdrawals: dict[int, Decimal] = {}
     earned: dict[int, Decimal] = {}
+    counts_all = venue is Venue.MULTI
     for book in books:
         for flow in book.flows:
             side = deposits if flow.amount_usd >= 0 else withdrawals
             _add(side, flow.day, abs(flow.amount_usd))
         for day, at, amount in book.pnl:
-            if venue is Venue.MULTI or at is venue:
+            if counts_all or at is venue:
                 _add(earned, day, amount)
     known = [*deposits, *withdrawals, *earned]
     if not known:
@@ -165,8 +169,10 @@ def _walk(
                 ruined_on, rate = date.fromordinal(number), -1.0
             elif pnl and base > _ZERO:
                 rate = float(pnl / base)
-        withdrawn = withdrawals.get(number, _ZERO)
-        equity = left - withdrawn if withdrawn else left
+        equity, withdrawn = left, _ZERO
+        if number in withdrawals:
+            withdrawn = withdrawals[number]
+            equity = left - withdrawn
         rows.append((base, pnl, withdrawn, equity, rate))
         if ruined_on is not None:
             break
