@@ -172,7 +172,7 @@ def test_a_real_sigkill_leaves_what_the_next_start_completes(
     )
     time.sleep(delay)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
     at = later(desk, 2)
     invoke_models(at, at.clock())

@@ -39,7 +39,7 @@ class Part:
         """End it, and whatever it started, as a power cut would."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def await_saying(self, *words: str) -> None:
         """Wait until its log holds each of ``words``; fail if it ends before."""

@@ -23,7 +23,7 @@ from agentwhere_store import positions as position_store
 from tests.flow.world import utc_now
 
 WIDE_BPS = Decimal(300)
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 _LIFE = timedelta(seconds=15)
 
 

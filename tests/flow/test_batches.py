@@ -37,7 +37,7 @@ BEGIN = datetime(2026, 11, 18, 14, tzinfo=UTC)
 SLOT = timedelta(hours=6)
 BATCHES = 3
 PAGE = Path(__file__).parents[2] / "docs/agents.md"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 WRITTEN = ("posts", "classifications", "mentions", "signals", "signal_refusals")
 
 RUNNER = """

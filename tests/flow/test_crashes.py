@@ -30,7 +30,7 @@ from tests.flow.world import rows, utc_now
 
 pytestmark = pytest.mark.timeout(120)
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 SOL_GROUP_AT_LIGHTER = "Orders%22%3A%5B%7B%22MarketIndex%22%3A2%2C"
 
 RUN_STEP = """

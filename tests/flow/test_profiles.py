@@ -253,7 +253,7 @@ def test_paper_trades_at_the_public_prices_and_sends_nothing_there(
 
 def await_price(simulator: Simulator, price: Decimal) -> None:
     """Wait until the simulator's bitcoin costs ``price``."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         mids = simulator.http.post("/hyperliquid/info", json={"type": "allMids"}).json()
         if abs(Decimal(mids["BTC"]) - price) < price / 10_000:

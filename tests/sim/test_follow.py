@@ -13,7 +13,7 @@ import pytest
 
 from agentwhere_sim.testing import Simulator
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ WALLET = "0x" + "77" * 20
 PRIVATE_KEY, PUBLIC_KEY = new_api_key()
 BTC = 1
 MARKET, STOP_LOSS, TAKE_PROFIT = 1, 2, 4
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 @dataclass

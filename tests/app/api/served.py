@@ -18,7 +18,7 @@ from agentwhere_flow.access import create_key
 from agentwhere_flow.system import System
 from tests.flow.world import utc_now
 
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 class Served:

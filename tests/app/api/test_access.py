@@ -129,7 +129,7 @@ def test_a_revoked_key_opens_nothing_within_seconds(api: Served) -> None:
     with api.client(token) as client:
         assert client.get("/api/monitoring/analytics").status_code == 200
         access.revoke_key(api.system, utc_now(), "test")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while client.get("/api/monitoring/analytics").status_code == 200:
             assert time.monotonic() < deadline
             time.sleep(0.2)

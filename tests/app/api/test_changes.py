@@ -47,7 +47,7 @@ def listens(system: System) -> bool:
 
 
 def await_listener(system: System) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not listens(system):
         assert time.monotonic() < deadline
         time.sleep(0.05)
