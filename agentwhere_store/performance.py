@@ -180,15 +180,8 @@ def stale_standings(conn: Connection, now: datetime) -> list[Standing]:
         .order_by(now_standing.c.agent_id)
     )
     return [
-        Standing(
-            agent_id=row.agent_id,
-            name=row.name,
-            venue=Venue(row.venue),
-            closed_positions=row.closed_positions,
-            net_pnl_usd=row.net_pnl_usd,
-            equity_usd=row.equity_usd,
-        )
-        for row in rows
+        Standing(agent_id, name, Venue(venue), closed, net, equity)
+        for agent_id, name, venue, closed, net, equity in rows
     ]
 
 
