@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
 from agentwhere_core.domain.enums import Venue
 from agentwhere_flow.metrics import BATCH, update_metrics
@@ -276,3 +277,20 @@ def test_every_agent_of_a_crowd_gets_its_own_figures(system: System) -> None:
     assert report.details["lost_everything"] == [f"agent {BATCH} on 2026-03-11"]
     moved = {crowd.index(agent): value for agent, value in told.items() if value}
     assert moved == {0: Decimal("0.25"), BATCH: -1, 2 * BATCH: Decimal("0.5")}
+
+
+def test_a_portion_that_fails_takes_no_other_with_it_and_is_made_up_for(system: System) -> None:
+    with system.engine.begin() as conn:
+        crowd = [open_agent(conn, f"agent {n}", START) for n in range(BATCH + 1)]
+        for number, agent in enumerate(crowd):
+            deploy(conn, agent, 10_000 + (number == 0), START)
+        conn.exec_driver_sql(
+            "ALTER TABLE agentwhere.agent_metrics ADD CONSTRAINT bad CHECK (equity_usd <> 10001)"
+        )
+    with pytest.raises(IntegrityError):
+        update_metrics(system, day(9))
+    with system.engine.begin() as conn:
+        assert conn.execute(select(agent_metrics.c.agent_id)).scalars().all() == crowd[BATCH:]
+        conn.exec_driver_sql("ALTER TABLE agentwhere.agent_metrics DROP CONSTRAINT bad")
+    assert update_metrics(system, day(9)).rows_out == BATCH
+    assert update_metrics(system, day(9)).rows_out == 0
