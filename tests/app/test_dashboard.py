@@ -23,7 +23,7 @@ from agentwhere_store.deployments import deployments as deployments_of
 from agentwhere_store.embedded import ServerAddress
 from agentwhere_store.tables.arena import portfolio_size
 from agentwhere_store.tables.trading import deployments, venue_accounts
-from tests.app.api.served import Served, serving
+from tests.app.api.served import PATIENCE_S, Served, serving
 from tests.app.browser import PHONE, VIEWS, WIDE, chromium, open_view, running
 from tests.app.showcase import furnish, open_position
 from tests.app.showcase.arena import models
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="no Chromium on this machine: apt-get install chromium"
 )
-SHORT_WAIT_MS = 10_000
+PATIENCE_MS = PATIENCE_S * 1000
 
 
 @dataclass
@@ -112,7 +112,7 @@ class watching:  # noqa: N801 - reads as what it does
         self._context = browser.new_context(reduced_motion="reduce", **given)
         self._watched = Watched(self._context.new_page(), served.url)
         page, watched = self._watched.page, self._watched
-        page.set_default_timeout(SHORT_WAIT_MS)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("request", lambda request: self._check(request.url))
         page.on(
             "console",
@@ -303,7 +303,7 @@ def test_with_a_key_set_the_page_asks_for_it_and_works_with_it(
     with watching(browser, empty) as watched:
         page = watched.page
         watched.open("/positions")
-        page.wait_for_selector("text=This needs an API key", timeout=SHORT_WAIT_MS)
+        page.wait_for_selector("text=This needs an API key", timeout=PATIENCE_MS)
         page.fill("#api-key", key)
         page.click("text=Use it")
         page.wait_for_selector("text=Newest orders")
