@@ -25,6 +25,7 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Select,
     Table,
     TableClause,
     column,
@@ -68,6 +69,12 @@ def insert_many_ignoring_known(
             # Without it SQLAlchemy answers −1 for an INSERT.
             execution_options={"preserve_rowcount": True},
         ).rowcount
+
+
+def driver_rows(conn: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """Return rows as the driver makes them, for many: reading them as SQLAlchemy's own takes a third longer."""
+    cursor = conn.execute(query).cursor
+    return cast("Cursor[Any]", cursor).fetchall()
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def episodes(fills: Iterable[Fill]) -> tuple[Episode, ...]:
 
 def mark(position: Holding, price: Decimal) -> Decimal:
     """Return the unrealized PnL of a position at ``price`` in USD, before fees."""
-    if position.side is None or position.size == 0:
+    if position.side is None or not position.size:
         return _ZERO
     entry = position.entry_price
     is_long = position.side is Side.LONG
