@@ -48,7 +48,7 @@ export function Lines({ times, series, label, height = 280, log = false, format 
       legend: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       scales: { x: { time: true }, y: { distr: log ? 3 : 1, range: log ? undefined : padded } },
-      axes: [{ ...axis, values: DATES }, { ...axis, size: 72, values: (_, splits) => splits.map((value) => (value === null ? "" : format(value, { digits: Math.abs(value) < 10 ? 2 : 0 }))) }],
+      axes: [{ ...axis, values: DATES, space: 80 }, { ...axis, size: 72, values: (_, splits) => splits.map((value) => (value === null ? "" : format(value, { digits: Math.abs(value) < 10 ? 2 : 0 }))) }],
       cursor: { points: { size: 7 }, drag: { x: true, y: false } },
       series: [
         {},
