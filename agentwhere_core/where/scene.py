@@ -21,14 +21,7 @@ from agentwhere_core.domain.routing import FundsAt, RoutingConfig
 from agentwhere_core.venues.symbols import unlike
 from agentwhere_core.where.costs import Pricing
 
-VENUE_NAMES = {
-    Venue.SPOT: "Spot",
-    Venue.GMX: "GMX",
-    Venue.HYPERLIQUID: "Hyperliquid",
-    Venue.OSTIUM: "Ostium",
-    Venue.LIGHTER: "Lighter",
-    Venue.MULTI: "Multi",
-}
+VENUE_NAMES = {venue: venue.capitalize() for venue in Venue} | {Venue.GMX: "GMX"}
 
 DEFAULT_MAX_AGE = timedelta(hours=26)
 DEFAULT_HOLDING_H = Decimal(24)

@@ -198,6 +198,23 @@ def test_the_kill_switch_asks_first_and_then_stops_and_can_be_released(
     watched.assert_quiet()
 
 
+def test_one_venue_can_be_stopped_from_the_page(system: System, watched: Watched) -> None:
+    page = watched.page
+    watched.open("/")
+    page.wait_for_selector(".components li:has-text('Ostium')")
+    page.click("text=Stop trading…")
+    page.select_option("#kill-scope", "VENUE")
+    offered = page.locator("#kill-venue option").all_inner_texts()
+    assert sorted(offered) == sorted(venue.capitalize() for venue in system.settings.venues)
+    page.select_option("#kill-venue", "OSTIUM")
+    page.fill("dialog[open] input[name=reason]", "its oracle sleeps")
+    page.click("dialog[open] >> button.danger")
+    page.wait_for_selector("text=Kill switch engaged:")
+    (switch,) = list_switches(system)
+    assert (switch.scope.value, switch.target) == ("VENUE", "OSTIUM")
+    watched.assert_quiet()
+
+
 def test_an_incident_is_taken_on_after_a_question(system: System, watched: Watched) -> None:
     page = watched.page
     raise_alert(system, utc_now(), "check:x", Severity.WARNING, "x is odd", "look at it")

@@ -13,7 +13,7 @@ export function Overview() {
     about="Health, incidents and money at a glance."
     result=${result}
     assets=${["health_report", "positions", "agent_metrics"]}
-    tools=${html`<${KillSwitch} onDone=${result.reload} />`}
+    tools=${html`<${KillSwitch} venues=${Object.keys(health.data?.venues ?? {})} onDone=${result.reload} />`}
   >
     <${Loaded} result=${result}>
       ${(data) => html`
@@ -152,7 +152,7 @@ function Switches({ switches, onDone }) {
   <//>`;
 }
 
-function KillSwitch({ onDone }) {
+function KillSwitch({ venues, onDone }) {
   const [isOpen, setOpen] = useState(false);
   const [scope, setScope] = useState("GLOBAL");
   return html`<button class="danger-quiet" onClick=${() => setOpen(true)}>Stop trading…</button>
@@ -172,7 +172,7 @@ function KillSwitch({ onDone }) {
       </select>
       ${scope === "VENUE" &&
       html`<label for="kill-venue">Venue</label>
-        <select id="kill-venue" name="venue">${["HYPERLIQUID", "OSTIUM", "LIGHTER"].map((venue) => html`<option value=${venue}>${venueName(venue)}</option>`)}</select>`}
+        <select id="kill-venue" name="venue">${venues.map((venue) => html`<option value=${venue.toUpperCase()}>${venueName(venue)}</option>`)}</select>`}
       <${Reason} />
       <label class="check"><input type="checkbox" name="close" /> Also close all open positions there, at the market</label>
     <//>`;

@@ -6,7 +6,7 @@ import { Card, Choice, Empty, Loaded, Pill, Table, VenueTag, View } from "../par
 import { bps, count, milliseconds, percent, ratio, time, venueName, words } from "../format.js";
 
 const SPANS = [["hour", "Hour"], ["day", "Day"], ["week", "Week"]];
-const ORDER = ["HYPERLIQUID", "OSTIUM", "LIGHTER", "GMX", "SPOT", "NONE"];
+const ORDER = ["HYPERLIQUID", "OSTIUM", "LIGHTER", "GMX", "SPOT"];
 
 export function Routing() {
   const [span, setSpan] = useState("day");
@@ -43,7 +43,8 @@ function ShareCard({ data }) {
   const totals = {};
   for (const share of data.shares) totals[share.venue] = (totals[share.venue] ?? 0) + share.decisions;
   const all = Object.values(totals).reduce((sum, part) => sum + part, 0);
-  const venues = ORDER.filter((venue) => totals[venue]);
+  const others = Object.keys(totals).filter((venue) => venue !== "NONE" && !ORDER.includes(venue));
+  const venues = [...ORDER, ...others.sort(), "NONE"].filter((venue) => totals[venue]);
   const said = venues.map((venue) => `${venueName(venue)} ${percent(totals[venue] / all, { digits: 0 })}`).join(", ");
   return html`<${Card} title="Venue share" note="${count(all)} decisions">
     ${all
