@@ -20,7 +20,7 @@ from agentwhere_flow.views.routing import TimeWindow, routing_analytics
 if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
-FRESH_S, KEPT_S = 2.0, 10.0
+FRESH_S, KEPT_S = 5.0, 10.0
 
 router = APIRouter(prefix="/api/monitoring", tags=["monitoring"])
 
@@ -28,7 +28,7 @@ Window = Annotated[TimeWindow, Query(alias="timeWindow", description="How far ba
 
 
 def health_shelf(system: System) -> Shelf:
-    """Return the shelf of the health report: at most 10 s old, made again after 2 s or a health tick."""
+    """Return the shelf of the health report: at most 10 s old, made again after 5 s or a health tick."""
 
     def make() -> Answer:
         report = judge(system, system.clock())
