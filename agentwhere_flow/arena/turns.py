@@ -115,8 +115,7 @@ def _admit(
         for model in due:
             if model.id not in held:
                 # Else whoever has the lease took it for this very turn, and is about to claim it.
-                is_late = model.id in busy and busy[model.id] < model.due_at
-                if is_late and model_store.skip_turn(conn, model, now):
+                if model.id in busy and model_store.skip_turn(conn, model, now):
                     tally.refuse(Reason.STILL_RUNNING)
             elif model_store.claim_turn(conn, model, now):
                 if _may_spend(model, records.get(model.id, Record()), tally):

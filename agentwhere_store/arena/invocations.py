@@ -223,15 +223,11 @@ def decided_of(conn: Connection, model_ids: Collection[UUID]) -> list[UUID]:
     return list(rows.scalars())
 
 
-def running_models(conn: Connection) -> dict[UUID, datetime]:
-    """Return since when models have an invocation that a process is, or was when it died, at work on."""
+def running_models(conn: Connection) -> frozenset[UUID]:
+    """Return the models that have an invocation which a process is, or was when it died, at work on."""
     running = [state.value for state in InvocationState if state.is_running]
-    rows = conn.execute(
-        select(invocations.c.model_id, invocations.c.created_at).where(
-            invocations.c.state.in_(running)
-        )
-    )
-    return dict(rows.all())
+    query = select(invocations.c.model_id).where(invocations.c.state.in_(running))
+    return frozenset(conn.execute(query).scalars())
 
 
 def briefs(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, Brief]:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from agentwhere_flow.alerts import open_alerts, recent_alerts
 from agentwhere_flow.arena.portfolio import mark_portfolios
@@ -152,7 +153,11 @@ def test_a_model_still_at_work_is_skipped_and_counted_and_delays_no_other(
     enter(desk, sim, "quick", "baseline/nothing")
     sim.fault("llm", "hang_before", seconds=12, count=2)
     other = System(desk.settings.model_copy(update={"llm_timeout_s": 12}))
-    thread = threading.Thread(target=invoke_models, args=(other, utc_now()))
+    # A turn that begins so late in its interval that the next is due before the question is asked.
+    began = utc_now().replace(second=0, microsecond=0) - timedelta(milliseconds=1)
+    with desk.engine.begin() as conn:
+        conn.execute(text("UPDATE agentwhere.models SET due_at = :at"), {"at": began})
+    thread = threading.Thread(target=invoke_models, args=(other, began))
     thread.start()
     while ("DONE", None) not in states(desk, "quick"):
         time.sleep(0.02)
