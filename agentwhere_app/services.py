@@ -84,6 +84,8 @@ def code_server(settings: Settings) -> ChildSpec:
         ],
         is_ready=partial(probes.port_answers, settings.code_server_port),
         stop_rank=2,
+        # Runs that are under way come to their end.
+        stop_after_s=20.0,
     )
 
 
