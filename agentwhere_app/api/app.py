@@ -60,10 +60,13 @@ def create_app(system: System) -> FastAPI:
 
         to_thread.current_default_thread_limiter().total_tokens = THREADS
         health = monitoring.health_shelf(system)
+        performance, invocations = arena.performance_shelf(system), arena.invocation_shelves(system)
+        kept = (("health", health), ("arena", performance), ("arena", invocations))
 
         def heed(topics: frozenset[str]) -> None:
-            if "health" in topics:
-                health.outdate()
+            for topic, shelf in kept:
+                if topic in topics:
+                    shelf.outdate()
 
         changes = ChangeFeed(lambda: system.engine, heed)
         api = Api(
@@ -71,8 +74,8 @@ def create_app(system: System) -> FastAPI:
             keys=KeyRing(system, limits, is_loopback=is_loopback),
             changes=changes,
             health=health,
-            performance=arena.performance_shelf(system),
-            invocations=arena.invocation_shelves(system),
+            performance=performance,
+            invocations=invocations,
             is_loopback=is_loopback,
         )
         app.state.api = api

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from agentwhere_flow.system import System
 
 PERFORMANCE_FRESH_S, INVOCATIONS_FRESH_S = 300.0, 120.0
-YOUNG_FRESH_S = 1.0
-"""How long an answer is kept of an arena that has just begun, so that its first curve is not waited for."""
 
 router = APIRouter(tags=["arena"])
 
@@ -57,16 +55,14 @@ async def invocations(
 
 
 def _kept(content: dict[str, Any], usually_s: float) -> Answer:
-    """Render an answer that is kept as usual, or shortly while all that it tells is younger than that."""
+    """Render an answer that is kept as usual, or while all that it tells is younger than that, until it changes.
+
+    So nobody waits minutes for an arena's first curve.
+    """
     first = min((item["createdAt"] for item in content["data"]), default=content["lastUpdated"])
     age = datetime.fromisoformat(content["lastUpdated"]) - datetime.fromisoformat(first)
     is_young = age.total_seconds() < usually_s
-    cache = (
-        f"public, max-age=0, stale-while-revalidate={YOUNG_FRESH_S if is_young else usually_s:.0f}"
-    )
+    kept = "no-cache" if is_young else f"max-age=0, stale-while-revalidate={usually_s:.0f}"
     return render(
-        content,
-        headers={"Cache-Control": cache},
-        with_flag=True,
-        brief_s=YOUNG_FRESH_S if is_young else None,
+        content, headers={"Cache-Control": f"public, {kept}"}, with_flag=True, is_live=is_young
     )

@@ -1,8 +1,8 @@
 """Answers that are rendered once and served many times, and answers that a client need not fetch again.
 
 A `Shelf` keeps one rendered answer. While it is fresh, it is served as it is; then it is still served at once, marked
-as stale, while a new one is made beside it (stale-while-revalidate); when it is too old even for that, or what it
-tells is known to have changed, requests wait for the new one. However many ask, one is made at a time.
+as stale, while a new one is made beside it (stale-while-revalidate); when it is too old even for that, or is live and
+what it tells has changed, requests wait for the new one. However many ask, one is made at a time.
 """
 
 from __future__ import annotations
@@ -24,25 +24,19 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 RETRY_S = 1.0
-BRIEF_KEPT = 5
-"""How many times its own time a brief answer is served without waiting."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, rendered both as fresh and as stale.
-
-    One with ``brief_s`` is soon worth little: it is stale after as long, and after `BRIEF_KEPT` times as long requests
-    wait for a newer one, and get it only if none can be made.
-    """
+    """An answer, rendered both as fresh and as stale; one that is live is served only until what it tells changes."""
 
     fresh: bytes
     stale: bytes
     status: int
     headers: Mapping[str, str]
-    brief_s: float | None = None
+    is_live: bool = False
 
 
 def render(
@@ -51,18 +45,18 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     with_flag: bool = False,
-    brief_s: float | None = None,
+    is_live: bool = False,
 ) -> Answer:
     """Render an answer; ``with_flag`` puts ``stale`` into its body."""
     if not with_flag:
         body = as_json(content)
-        return Answer(body, body, status, headers or {}, brief_s)
+        return Answer(body, body, status, headers or {}, is_live)
     return Answer(
         as_json({**content, "stale": False}),
         as_json({**content, "stale": True}),
         status,
         headers or {},
-        brief_s,
+        is_live,
     )
 
 
@@ -123,21 +117,20 @@ class Shelf:
         answer, age = self._answer, self._now() - self._made_at
         if answer is None or (self._keep_s is not None and age > self._keep_s):
             return None
-        fresh_s = self._fresh_s if answer.brief_s is None else answer.brief_s
-        is_stale = age > fresh_s or self._is_outdated()
+        is_stale = age > self._fresh_s or self._is_outdated()
         if is_stale and self._now() >= self._retry_at:
-            is_worthless = answer.brief_s is not None and age > BRIEF_KEPT * fresh_s
-            if is_worthless or self._is_outdated():
+            if self._is_outdated():
                 return None
             self._renewal()
         return _response(answer, age, is_stale=is_stale)
 
     def outdate(self) -> None:
-        """Know that what the answer tells has changed: who asks from now on is told of it."""
+        """Know that what a live answer tells has changed: who asks from now on is told of it."""
         self._changes += 1
 
     def _is_outdated(self) -> bool:
-        return self._changes_told != self._changes
+        is_live = self._answer is not None and self._answer.is_live
+        return is_live and self._changes_told != self._changes
 
     async def _renewed(self) -> asyncio.Task[Answer]:
         renewal = self._renewal()
@@ -192,6 +185,11 @@ class Shelves:
             shelf = Shelf(lambda: make(variant), fresh_s=self._fresh_s, keep_s=None)
             self._shelves[variant] = shelf
         return shelf.response()
+
+    def outdate(self) -> None:
+        """Know that what live answers tell has changed."""
+        for shelf in self._shelves.values():
+            shelf.outdate()
 
 
 def as_json(content: Any) -> bytes:

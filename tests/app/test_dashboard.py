@@ -335,7 +335,6 @@ def test_a_first_curve_is_not_waited_for_and_a_refresh_that_fails_is_said(
         page = watched.page
         watched.open("/arena")
         page.wait_for_selector("text=No model trades yet")
-        page.wait_for_timeout(1100)
         with system.engine.begin() as conn:
             models(conn, random.Random(7), now, {})
             conn.execute(delete(portfolio_size).where(portfolio_size.c.created_at < now))
@@ -343,8 +342,7 @@ def test_a_first_curve_is_not_waited_for_and_a_refresh_that_fails_is_said(
 
         with system.engine.begin() as conn:
             conn.execute(text("ALTER TABLE agentwhere.portfolio_size RENAME TO away"))
-        page.wait_for_timeout(1100)
-        page.reload()
+            conn.execute(text("UPDATE agentwhere.models SET name = name"))
         page.wait_for_selector(".age.stale:has-text('Stale')")
         assert page.locator(".legend >> text=Buy and hold").count() == 1
         with system.engine.begin() as conn:

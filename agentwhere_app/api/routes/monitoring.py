@@ -34,7 +34,8 @@ def health_shelf(system: System) -> Shelf:
         report = judge(system, system.clock())
         is_critical = report.status is HealthStatus.CRITICAL
         headers = {"Cache-Control": "no-store"} | ({"Retry-After": "10"} if is_critical else {})
-        return render(to_json(report), status=503 if is_critical else 200, headers=headers)
+        status = 503 if is_critical else 200
+        return render(to_json(report), status=status, headers=headers, is_live=True)
 
     return Shelf(make, fresh_s=FRESH_S, keep_s=KEPT_S)
 

@@ -25,7 +25,7 @@ class Kitchen:
         self.failed = 0
         self.begun = 0
         self.is_broken = False
-        self.brief_s: float | None = None
+        self.is_live = False
         self.door = threading.Event()
         self.door.set()
         self.shelf = Shelf(self.make, fresh_s=10, keep_s=keep_s, now=lambda: self.now)
@@ -37,7 +37,7 @@ class Kitchen:
             self.failed += 1
             raise OSError("no gas")
         self.made += 1
-        return render({"number": self.made}, with_flag=True, brief_s=self.brief_s)
+        return render({"number": self.made}, with_flag=True, is_live=self.is_live)
 
     async def order(self) -> dict[str, Any]:
         answer = await self.shelf.response()
@@ -80,33 +80,11 @@ def test_a_stale_answer_is_served_at_once_and_says_so_while_a_new_one_is_made() 
     assert kitchen.made == 2
 
 
-def test_a_brief_answer_is_soon_stale_then_waited_for_and_told_late_only_if_none_can_be_made() -> (
+def test_what_is_live_and_has_changed_is_waited_for_and_told_late_only_if_it_cannot_be_made() -> (
     None
 ):
     kitchen = Kitchen()
-    kitchen.brief_s = 2
-
-    async def work() -> None:
-        assert await kitchen.order() == {"number": 1, "stale": False}
-        kitchen.now = 3
-        assert await kitchen.order() == {"number": 1, "stale": True}
-        await kitchen.until(kitchen.is_fresh)
-        kitchen.now = 14
-        assert await kitchen.order() == {"number": 3, "stale": False}
-        kitchen.now, kitchen.is_broken = 25, True
-        assert await kitchen.order() == {"number": 3, "stale": True}
-        assert await kitchen.order() == {"number": 3, "stale": True}
-        assert kitchen.failed == 1, "what is broken is not asked without a pause"
-        kitchen.now, kitchen.is_broken, kitchen.brief_s = 27, False, None
-        assert await kitchen.order() == {"number": 4, "stale": False}
-        kitchen.now = 36
-        assert await kitchen.order() == {"number": 4, "stale": False}
-
-    cook(work)
-
-
-def test_what_is_known_to_have_changed_is_waited_for() -> None:
-    kitchen = Kitchen()
+    kitchen.is_live = True
 
     async def work() -> None:
         await kitchen.order()
@@ -116,12 +94,33 @@ def test_what_is_known_to_have_changed_is_waited_for() -> None:
         kitchen.shelf.outdate()
         kitchen.is_broken = True
         assert await kitchen.order() == {"number": 2, "stale": True}
+        assert await kitchen.order() == {"number": 2, "stale": True}
+        assert kitchen.failed == 1, "what is broken is not asked without a pause"
+        kitchen.now, kitchen.is_broken = 2, False
+        assert await kitchen.order() == {"number": 3, "stale": False}
+
+    cook(work)
+
+
+def test_a_change_does_not_outdate_what_is_kept_for_minutes() -> None:
+    kitchen = Kitchen()
+
+    async def work() -> None:
+        await kitchen.order()
+        kitchen.shelf.outdate()
+        assert await kitchen.order() == {"number": 1, "stale": False}
+        kitchen.is_live, kitchen.now = True, 11
+        assert await kitchen.order() == {"number": 1, "stale": True}
+        await kitchen.until(kitchen.is_fresh)
+        kitchen.shelf.outdate()
+        assert await kitchen.order() == {"number": 3, "stale": False}
 
     cook(work)
 
 
 def test_an_answer_begun_before_a_change_is_not_given_to_who_asks_after_it() -> None:
     kitchen = Kitchen()
+    kitchen.is_live = True
 
     async def work() -> None:
         await kitchen.order()
