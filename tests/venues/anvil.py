@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +27,7 @@ from eth_utils.address import to_checksum_address
 
 SOURCE = Path(__file__).parent / "contracts" / "OstiumDouble.sol"
 TOOLS = ("anvil", "solcjs")
+PATIENCE_S, KEEPER_DELAY_S = 60.0, 0.4
 DEPLOYER = Account.from_key("0x" + "17" * 32)
 
 
@@ -90,6 +91,53 @@ class Evm:
     def settle(self, order_id: int, price: int, reason: int = 0) -> None:
         """Be the keeper; prices in dollars."""
         self.call("OstiumDouble", "settle", order_id, price * 10**18, reason)
+
+    def settle_later(self, order_id: int, price: int, reason: int = 0) -> Thread:
+        """Be the keeper beside the caller: wait for an order of that number, let a moment pass, and settle it."""
+
+        def work() -> None:
+            wish = interface("OstiumDouble").encode_abi(
+                "settle", args=[order_id, price * 10**18, reason]
+            )
+            call = {"from": DEPLOYER.address, "to": self.ostium, "data": wish}
+            _await(lambda: self._would_succeed(call))
+            time.sleep(KEEPER_DELAY_S)
+            self.settle(order_id, price, reason)
+
+        return _beside(work)
+
+    def mine_once_replaced(self) -> Thread:
+        """Mine a block beside the caller, as soon as another transaction stands in the place of the one that waits."""
+        waiting = self._pool()
+
+        def work() -> None:
+            _await(lambda: self._pool() != waiting)
+            self.ask("evm_mine")
+
+        return _beside(work)
+
+    def _pool(self) -> set[str]:
+        pending = self.ask("txpool_content")["pending"]
+        return {one["hash"] for of_sender in pending.values() for one in of_sender.values()}
+
+    def _would_succeed(self, call: dict[str, str]) -> bool:
+        try:
+            self.ask("eth_call", call, "latest")
+        except RuntimeError:
+            return False
+        return True
+
+
+def _beside(work: Callable[[], None]) -> Thread:
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not condition() and time.monotonic() < give_up_at:
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
-from threading import Timer
 from typing import Any
 
 import pytest
@@ -48,10 +47,9 @@ class AnvilDesk(Desk):
     def settled(
         self, evm: Evm, *specs: OrderSpec, order_id: int, price: int = PRICE, reason: int = 0
     ) -> list[OrderReport]:
-        """Place orders while the keeper acts half a second later."""
+        """Place orders while the keeper acts a moment later."""
         payload = self.sign(*specs)
-        keeper = Timer(0.5, evm.settle, (order_id, price, reason))
-        keeper.start()
+        keeper = evm.settle_later(order_id, price, reason)
         try:
             return self.send(payload, *specs)
         finally:
@@ -93,7 +91,7 @@ def open_desk(evm: Evm, stack: ExitStack, **options: Any) -> AnvilDesk:
         data_url=empty.url,
         subgraph_url=empty.url,
         chain=OstiumChain(evm.url, empty.url, 31_337, evm.ostium),
-        **({"receipt_wait_s": 0.5, "settle_wait_s": 5.0} | options),
+        **({"receipt_wait_s": anvil.PATIENCE_S, "settle_wait_s": anvil.PATIENCE_S} | options),
     )
     return AnvilDesk(venue, {"XAU": GOLD})
 
@@ -146,7 +144,7 @@ def test_a_price_beyond_the_bound_is_not_taken(evm: Evm, desk: AnvilDesk) -> Non
 def test_a_take_profit_fires_and_takes_the_stop_away(evm: Evm, desk: AnvilDesk) -> None:
     specs = desk.protected()
     payload = desk.sign(*specs)
-    Timer(0.5, evm.settle, (1, PRICE)).start()
+    evm.settle_later(1, PRICE)
     desk.send(payload, *specs)
     evm.call("OstiumDouble", "trigger", ADDRESS, 5, 0, 0, 4500 * 10**18)
     entry, take_profit, stop_loss = desk.look_up(payload, specs)
@@ -171,7 +169,7 @@ def test_protection_is_moved_by_two_transactions(evm: Evm, desk: AnvilDesk) -> N
 def test_a_reused_index_is_never_taken_for_the_old_trade(evm: Evm, desk: AnvilDesk) -> None:
     specs = desk.protected()
     payload = desk.sign(*specs)
-    Timer(0.5, evm.settle, (1, PRICE)).start()
+    evm.settle_later(1, PRICE)
     desk.send(payload, *specs)
     desk.settled(evm, desk.exit(HELD), order_id=2)
     desk.settled(evm, *desk.protected(), order_id=3)
@@ -223,7 +221,7 @@ def balance_slot(address: str) -> str:
 def test_the_same_bytes_twice_are_one_order(evm: Evm, desk: AnvilDesk) -> None:
     spec = desk.entry()
     payload = desk.sign(spec)
-    Timer(0.5, evm.settle, (1, PRICE)).start()
+    evm.settle_later(1, PRICE)
     assert desk.send(payload, spec) == desk.send(payload, spec)
 
 
@@ -231,12 +229,15 @@ def test_a_stuck_entry_is_replaced_and_never_lands(evm: Evm, desk: AnvilDesk) ->
     spec = desk.entry()
     payload = desk.sign(spec)
     evm.ask("anvil_setAutomine", False)
-    with pytest.raises(TimedOutError, match="no block"):
-        desk.send(payload, spec)
-    with pytest.raises(RefusedError, match="still waits"):
-        desk.sign(desk.entry())
-    Timer(0.2, evm.ask, ("evm_mine",)).start()
+    with ExitStack() as stack:
+        hasty = open_desk(evm, stack, receipt_wait_s=0.3)
+        with pytest.raises(TimedOutError, match="no block"):
+            hasty.send(payload, spec)
+        with pytest.raises(RefusedError, match="still waits"):
+            desk.sign(desk.entry())
+    miner = evm.mine_once_replaced()
     assert desk.abort(payload)
+    miner.join()
     evm.ask("anvil_setAutomine", True)
     assert desk.venue.is_void(ACCOUNT, payload)
     assert desk.look_up(payload, [spec]) == [None]
