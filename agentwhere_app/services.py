@@ -70,13 +70,16 @@ def _public_prices(settings: Settings) -> list[str]:
 
 
 def code_server(settings: Settings) -> ChildSpec:
-    """Our definitions, and the process that runs are started from."""
+    """Our definitions, and the process that runs are started from.
+
+    Not ``dagster code-server start``: that is a process in front of this one, and stays when this one is killed.
+    """
     port = str(settings.code_server_port)
     return ChildSpec(
         name="code-server",
         title="Dagster code server",
         command=[
-            *(sys.executable, "-m", "dagster", "code-server", "start"),
+            *(sys.executable, "-m", "dagster", "api", "grpc"),
             *("--host", HOST, "--port", port),
             *("--module-name", "agentwhere_dagster.definitions"),
             *("--location-name", "agentwhere", *_logging(settings)),

@@ -16,11 +16,14 @@ from agentwhere_dagster.assets import (
     positions,
 )
 from agentwhere_dagster.checks import checks
+from agentwhere_dagster.code_server import keep_looking_after_runs
 from agentwhere_dagster.freshness import with_freshness
 from agentwhere_dagster.jobs import jobs
 from agentwhere_dagster.resources import AgentWhere
 from agentwhere_dagster.scale import executor
 from agentwhere_dagster.schedules import schedules
+
+keep_looking_after_runs()
 
 SUBJECTS = (markets, agent_what, agent_how, agent_where, positions, performance, monitoring, arena)
 

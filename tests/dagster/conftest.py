@@ -8,11 +8,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from agentwhere_dagster.storage import PooledPostgresStorage
 from agentwhere_flow.demo import create_demo
 from agentwhere_flow.settings import Settings
 from agentwhere_flow.setup import setup
 from agentwhere_flow.system import System
 from agentwhere_sim.testing import Simulator, own_sim, sim, simulator_process
+from agentwhere_store.engine import dagster_url
+from agentwhere_store.migrate import migrate
 from tests.flow.receiver import Receiver, receiving
 from tests.flow.world import utc_now
 
@@ -25,6 +28,33 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     quiet = {"telemetry": {"enabled": False}}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=quiet) as local:
         yield local
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    """Dagster's URL of a database with a schema for it."""
+    migrate(database_url)
+    return dagster_url(database_url)
+
+
+@pytest.fixture
+def pooled(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """An instance that is configured as `dagster.yaml` does it."""
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    storage = {
+        "custom": {
+            "module": PooledPostgresStorage.__module__,
+            "class": PooledPostgresStorage.__name__,
+            "config": {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}},
+        }
+    }
+    quiet = {"storage": storage, "telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=quiet) as instance:
+        yield instance
+        for kept in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            kept._engine.dispose()  # type: ignore[union-attr]
 
 
 @pytest.fixture

@@ -2,43 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import dagster as dg
 import psycopg
-import pytest
 
 from agentwhere_dagster.storage import PooledPostgresStorage
-from agentwhere_store.engine import dagster_url
-from agentwhere_store.migrate import migrate
-
-
-@pytest.fixture
-def url(database_url: str) -> str:
-    """Dagster's URL of a database with a schema for it."""
-    migrate(database_url)
-    return dagster_url(database_url)
-
-
-@pytest.fixture
-def pooled(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dg.DagsterInstance]:
-    """An instance that is configured as `dagster.yaml` does it."""
-    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
-    storage = {
-        "custom": {
-            "module": PooledPostgresStorage.__module__,
-            "class": PooledPostgresStorage.__name__,
-            "config": {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}},
-        }
-    }
-    quiet = {"storage": storage, "telemetry": {"enabled": False}}
-    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=quiet) as instance:
-        yield instance
-        for kept in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
-            kept._engine.dispose()  # type: ignore[union-attr]
 
 
 def backends(database_url: str) -> set[int]:
