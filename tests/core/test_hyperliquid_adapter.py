@@ -141,7 +141,7 @@ def connections() -> Iterator[ExitStack]:
 @pytest.fixture(scope="module")
 def adapter(simulator_process: Simulator, connections: ExitStack) -> Hyperliquid:
     base = f"{simulator_process.url}/hyperliquid"
-    http = connections.enter_context(client(timeout_s=2.0))
+    http = connections.enter_context(client())
     return Hyperliquid(http, data_url=base, trade_url=base, is_mainnet=False)
 
 

@@ -105,7 +105,7 @@ def test_hang_before_is_silent_and_handles_nothing(funded: Simulator) -> None:
 def test_hang_after_holds_the_answer_of_an_order_that_stands(funded: Simulator) -> None:
     funded.fault(EXCHANGE, "hang_after", seconds=30)
     with pytest.raises(httpx.ReadTimeout):
-        send(funded, timeout=1)
+        send(funded, timeout=5)
     assert orders(funded) == 1
 
 
