@@ -56,7 +56,7 @@ def open_venue(sim: Simulator, stack: ExitStack, **options: Any) -> Ostium:
         data_url=f"{sim.url}/ostium",
         subgraph_url=f"{sim.url}/ostium/subgraph",
         chain=sim_chain(sim.url),
-        **({"receipt_wait_s": 0.5, "settle_wait_s": 5.0} | options),
+        **({"receipt_wait_s": 4.0, "settle_wait_s": 20.0} | options),
     )
 
 

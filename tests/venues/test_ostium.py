@@ -96,7 +96,7 @@ def bench(sim: Simulator, referee: Referee) -> Iterator[Bench]:
                 data_url=f"{sim.url}/ostium",
                 subgraph_url=f"{sim.url}/ostium/subgraph",
                 chain=sim_chain(sim.url),
-                receipt_wait_s=0.5,
+                receipt_wait_s=4.0,
             ),
             account=account,
             key=KEY,

@@ -89,7 +89,7 @@ def bench(sim: Simulator, chain: Evm) -> Iterator[Bench]:
             data_url=f"{sim.url}/ostium",
             subgraph_url=f"{sim.url}/ostium/subgraph",
             chain=at,
-            receipt_wait_s=0.5,
+            receipt_wait_s=4.0,
         )
         bench = EvmBench(
             sim=sim,
