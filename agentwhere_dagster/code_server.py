@@ -13,10 +13,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import structlog
-
-log = structlog.get_logger(__name__)
-
 Look = Callable[[Any], None]
 
 
@@ -42,10 +38,9 @@ def _going_on(look: Look) -> Look:
             look(server)
         except Exception as error:  # noqa: BLE001 - whatever it is, runs are looked after
             if not is_failing:
-                log.warning(
-                    "the processes of runs cannot be looked after; trying again until it succeeds",
-                    kind=type(error).__name__,
-                    error=str(error),
+                server._logger.warning(
+                    "the processes of runs cannot be looked after; trying again until it succeeds: %s",
+                    error,
                 )
             is_failing = True
         else:
