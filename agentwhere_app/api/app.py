@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.datastructures import Headers
 
 from agentwhere_app.api import arena, problems
 from agentwhere_app.api.access import KeyRing
+from agentwhere_app.api.caching import wants_newest
 from agentwhere_app.api.changes import ChangeFeed
 from agentwhere_app.api.context import Api
 from agentwhere_app.api.gate import Gate, GateRules, allowed_hosts
@@ -37,6 +39,8 @@ from agentwhere_app.api.watching import keep_watch
 from agentwhere_core import tracing
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from agentwhere_flow.system import System
 
 HEALTH, PERFORMANCE = "/api/monitoring/health", "/performance"
@@ -152,13 +156,15 @@ def _wrap(
         api: Any = getattr(app.state, "api", None)
         return api is not None and api.is_draining
 
-    def at_hand(path: str) -> Response | None:
+    def at_hand(scope: Scope) -> Response | None:
         api: Api = app.state.api
         # Pages of other origins are answered by the layer that knows them.
         if settings.api_cors_origins:
             return None
-        shelf = {HEALTH: api.health, PERFORMANCE: api.performance}.get(path)
-        return None if shelf is None else shelf.at_hand()
+        shelf = {HEALTH: api.health, PERFORMANCE: api.performance}.get(scope["path"])
+        if shelf is None:
+            return None
+        return shelf.at_hand(newest=wants_newest(Headers(scope=scope)))
 
     app.add_middleware(
         Gate, rules=rules, limits=limits, meter=meter, is_draining=is_draining, at_hand=at_hand

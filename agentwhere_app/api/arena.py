@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from agentwhere_app.api.caching import Answer, Shelf, Shelves, render
+from agentwhere_app.api.caching import Answer, Shelf, Shelves, render, wants_newest
 from agentwhere_app.api.context import api_of
 from agentwhere_app.api.models.arena import Invocations, Performance
 from agentwhere_flow.views import arena
@@ -42,7 +42,7 @@ def invocation_shelves(system: System) -> Shelves:
 @router.get("/performance", response_model=Performance)
 async def performance(request: Request) -> Response:
     """Return what each model's portfolio was worth over time."""
-    return await api_of(request).performance.response()
+    return await api_of(request).performance.response(newest=wants_newest(request.headers))
 
 
 @router.get("/invocations", response_model=Invocations)
@@ -51,7 +51,8 @@ async def invocations(
     limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 30,
 ) -> Response:
     """Return the newest invocations with their tool calls."""
-    return await api_of(request).invocations.response(limit)
+    newest = wants_newest(request.headers)
+    return await api_of(request).invocations.response(limit, newest=newest)
 
 
 def _kept(content: dict[str, Any], usually_s: float) -> Answer:

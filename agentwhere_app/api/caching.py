@@ -1,8 +1,9 @@
 """Answers that are rendered once and served many times, and answers that a client need not fetch again.
 
 A `Shelf` keeps one rendered answer. While it is fresh, it is served as it is; then it is still served at once, marked
-as stale, while a new one is made beside it (stale-while-revalidate); when it is too old even for that, or is live and
-what it tells has changed, requests wait for the new one. However many ask, one is made at a time.
+as stale, while a new one is made beside it (stale-while-revalidate); when it is too old even for that, requests wait
+for the new one. An answer that is live is stale as soon as what it tells has changed: who asks for the newest is told
+of the change, and so is everybody a moment later. However many ask, one is made at a time.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 RETRY_S = 1.0
+OUTDATED_S = 2.0
+"""How long after a change an answer from before it may be served, to who does not ask for the newest."""
+_NEWEST = frozenset({"no-cache", "max-age=0"})
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, rendered both as fresh and as stale; one that is live is served only until what it tells changes."""
+    """An answer, rendered both as fresh and as stale; one that is live is stale once what it tells has changed."""
 
     fresh: bytes
     stale: bytes
@@ -93,16 +97,17 @@ class Shelf:
         self._making: asyncio.Task[Answer] | None = None
         self._changes = 0
         self._changes_told = 0
+        self._changed_at = 0.0
 
-    async def response(self) -> Response:
-        """Return the answer as a response.
+    async def response(self, *, newest: bool = False) -> Response:
+        """Return the answer as a response; ``newest`` waits for one that tells of all changes.
 
         Raises
         ------
         Exception
             What ``make`` raised, where there is no answer yet or it is too old.
         """
-        if (kept := self.at_hand()) is not None:
+        if (kept := self.at_hand(newest=newest)) is not None:
             return kept
         renewal = await self._renewed()
         if renewal.exception() is None and self._is_outdated():
@@ -112,20 +117,24 @@ class Shelf:
             return kept
         return _response(renewal.result(), 0.0)
 
-    def at_hand(self) -> Response | None:
+    def at_hand(self, *, newest: bool = False) -> Response | None:
         """Return the answer without waiting, and have it renewed if it is stale; None if it cannot be served."""
-        answer, age = self._answer, self._now() - self._made_at
+        answer, now = self._answer, self._now()
+        age = now - self._made_at
         if answer is None or (self._keep_s is not None and age > self._keep_s):
             return None
-        is_stale = age > self._fresh_s or self._is_outdated()
-        if is_stale and self._now() >= self._retry_at:
-            if self._is_outdated():
+        is_outdated = self._is_outdated()
+        is_stale = is_outdated or age > self._fresh_s
+        if is_stale and now >= self._retry_at:
+            if is_outdated and (newest or now - self._changed_at > OUTDATED_S):
                 return None
             self._renewal()
         return _response(answer, age, is_stale=is_stale)
 
     def outdate(self) -> None:
-        """Know that what a live answer tells has changed: who asks from now on is told of it."""
+        """Know that what a live answer tells has changed: who asks for the newest from now on is told of it."""
+        if self._changes == self._changes_told:
+            self._changed_at = self._now()
         self._changes += 1
 
     def _is_outdated(self) -> bool:
@@ -144,7 +153,7 @@ class Shelf:
         return self._making
 
     async def _renew(self) -> Answer:
-        changes = self._changes
+        changes, began = self._changes, self._now()
         try:
             answer = await run_in_threadpool(self._make)
         except Exception:
@@ -152,7 +161,9 @@ class Shelf:
             raise
         finally:
             self._making = None
-        self._answer, self._made_at, self._changes_told = answer, self._now(), changes
+        self._answer, self._made_at = answer, self._now()
+        # A change that it does not tell of came after its beginning.
+        self._changes_told, self._changed_at = changes, began
         return answer
 
     def _note_failure(self, task: asyncio.Task[Answer]) -> None:
@@ -177,19 +188,27 @@ class Shelves:
         self._fresh_s = fresh_s
         self._shelves: dict[int, Shelf] = {}
 
-    def response(self, variant: int) -> Awaitable[Response]:
+    def response(self, variant: int, *, newest: bool = False) -> Awaitable[Response]:
         """Return the answer of one variant."""
         shelf = self._shelves.get(variant)
         if shelf is None:
             make = self._make
             shelf = Shelf(lambda: make(variant), fresh_s=self._fresh_s, keep_s=None)
             self._shelves[variant] = shelf
-        return shelf.response()
+        return shelf.response(newest=newest)
 
     def outdate(self) -> None:
         """Know that what live answers tell has changed."""
         for shelf in self._shelves.values():
             shelf.outdate()
+
+
+def wants_newest(headers: Mapping[str, str]) -> bool:
+    """Return whether a request does not want to be told less than what is known (RFC 9111, section 5.2.1)."""
+    asked = headers.get("cache-control")
+    return asked is not None and bool(
+        _NEWEST.intersection(part.strip().lower() for part in asked.split(","))
+    )
 
 
 def as_json(content: Any) -> bytes:

@@ -75,7 +75,7 @@ class Gate:
         limits: RateLimits,
         meter: Meter,
         is_draining: Callable[[], bool],
-        at_hand: Callable[[str], Response | None],
+        at_hand: Callable[[Scope], Response | None],
     ) -> None:
         self._app = app
         self._at_hand = at_hand
@@ -118,7 +118,7 @@ class Gate:
         """Return an answer that is rendered already; to go through the whole app costs several times as much."""
         if scope["method"] != "GET" or scope["query_string"]:
             return None
-        answer = self._at_hand(scope["path"])
+        answer = self._at_hand(scope)
         if answer is not None:
             scope["at_hand"] = scope["path"]
         return answer

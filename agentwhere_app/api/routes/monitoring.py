@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from agentwhere_app.api.access import Reader
-from agentwhere_app.api.caching import Answer, Shelf, answer_once, render
+from agentwhere_app.api.caching import Answer, Shelf, answer_once, render, wants_newest
 from agentwhere_app.api.context import ApiDep, api_of
 from agentwhere_app.api.models.monitoring import Analytics, Dashboard, Health
 from agentwhere_core.domain.enums import HealthStatus
@@ -47,7 +47,7 @@ def health_shelf(system: System) -> Shelf:
 )
 async def health(request: Request) -> Response:
     """Return the health report: 200 while healthy or degraded, 503 while critical."""
-    return await api_of(request).health.response()
+    return await api_of(request).health.response(newest=wants_newest(request.headers))
 
 
 @router.get("/analytics", response_model=Analytics)

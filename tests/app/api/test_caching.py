@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentwhere_app.api.caching import Answer, Shelf, as_json, render
+from agentwhere_app.api.caching import Answer, Shelf, as_json, render, wants_newest
 from tests.app.api.served import Served
 from tests.flow.world import rows
 
@@ -39,8 +39,8 @@ class Kitchen:
         self.made += 1
         return render({"number": self.made}, with_flag=True, is_live=self.is_live)
 
-    async def order(self) -> dict[str, Any]:
-        answer = await self.shelf.response()
+    async def order(self, *, newest: bool = False) -> dict[str, Any]:
+        answer = await self.shelf.response(newest=newest)
         told: dict[str, Any] = json.loads(bytes(answer.body))
         return told
 
@@ -80,26 +80,65 @@ def test_a_stale_answer_is_served_at_once_and_says_so_while_a_new_one_is_made() 
     assert kitchen.made == 2
 
 
-def test_what_is_live_and_has_changed_is_waited_for_and_told_late_only_if_it_cannot_be_made() -> (
-    None
-):
+def test_who_wants_the_newest_of_what_is_live_gets_an_old_one_only_if_none_can_be_made() -> None:
     kitchen = Kitchen()
     kitchen.is_live = True
 
     async def work() -> None:
         await kitchen.order()
         kitchen.shelf.outdate()
-        assert await kitchen.order() == {"number": 2, "stale": False}
-        assert await kitchen.order() == {"number": 2, "stale": False}
+        assert await kitchen.order(newest=True) == {"number": 2, "stale": False}
+        assert await kitchen.order(newest=True) == {"number": 2, "stale": False}
         kitchen.shelf.outdate()
         kitchen.is_broken = True
-        assert await kitchen.order() == {"number": 2, "stale": True}
-        assert await kitchen.order() == {"number": 2, "stale": True}
+        assert await kitchen.order(newest=True) == {"number": 2, "stale": True}
+        assert await kitchen.order(newest=True) == {"number": 2, "stale": True}
         assert kitchen.failed == 1, "what is broken is not asked without a pause"
         kitchen.now, kitchen.is_broken = 2, False
-        assert await kitchen.order() == {"number": 3, "stale": False}
+        assert await kitchen.order(newest=True) == {"number": 3, "stale": False}
 
     cook(work)
+
+
+def test_others_do_not_wait_for_it_unless_the_change_is_seconds_old() -> None:
+    kitchen = Kitchen()
+    kitchen.is_live = True
+
+    async def work() -> None:
+        await kitchen.order()
+        kitchen.now = 1
+        kitchen.shelf.outdate()
+        kitchen.door.clear()
+        assert await kitchen.order() == {"number": 1, "stale": True}
+        kitchen.now = 2
+        kitchen.shelf.outdate()
+        kitchen.now = 3
+        assert await kitchen.order() == {"number": 1, "stale": True}
+        kitchen.now = 3.1
+        waiting = asyncio.create_task(kitchen.order())
+        await asyncio.sleep(0)
+        assert not waiting.done(), "the first change is more than two seconds old"
+        kitchen.door.set()
+        assert (await waiting)["stale"] is False
+        kitchen.now = 9
+        kitchen.shelf.outdate()
+        kitchen.now = 11.1
+        assert (await kitchen.order())["stale"] is False, "nobody asked when it changed"
+
+    cook(work)
+
+
+@pytest.mark.parametrize(
+    ("header", "newest"),
+    [
+        ({}, False),
+        ({"cache-control": "no-cache"}, True),
+        ({"cache-control": "no-transform, Max-Age=0"}, True),
+        ({"cache-control": "max-age=01, no-cached"}, False),
+    ],
+)
+def test_who_wants_the_newest_says_so_as_http_has_it(header: dict[str, str], newest: bool) -> None:
+    assert wants_newest(header) is newest
 
 
 def test_a_change_does_not_outdate_what_is_kept_for_minutes() -> None:
@@ -108,12 +147,12 @@ def test_a_change_does_not_outdate_what_is_kept_for_minutes() -> None:
     async def work() -> None:
         await kitchen.order()
         kitchen.shelf.outdate()
-        assert await kitchen.order() == {"number": 1, "stale": False}
+        assert await kitchen.order(newest=True) == {"number": 1, "stale": False}
         kitchen.is_live, kitchen.now = True, 11
         assert await kitchen.order() == {"number": 1, "stale": True}
         await kitchen.until(kitchen.is_fresh)
         kitchen.shelf.outdate()
-        assert await kitchen.order() == {"number": 3, "stale": False}
+        assert await kitchen.order(newest=True) == {"number": 3, "stale": False}
 
     cook(work)
 
@@ -129,7 +168,7 @@ def test_an_answer_begun_before_a_change_is_not_given_to_who_asks_after_it() -> 
         assert await kitchen.order() == {"number": 1, "stale": True}
         await kitchen.until(lambda: kitchen.begun == 2)
         kitchen.shelf.outdate()
-        asked = asyncio.create_task(kitchen.order())
+        asked = asyncio.create_task(kitchen.order(newest=True))
         await asyncio.sleep(0)
         kitchen.door.set()
         assert await asked == {"number": 3, "stale": False}
