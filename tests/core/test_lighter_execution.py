@@ -224,6 +224,13 @@ def test_bytes_never_outlive_the_deadline_that_the_ledger_keeps() -> None:
         at.venue.sign_orders([SPEC], ACCOUNT, PRIVATE_KEY, 1, soon)
 
 
+def test_a_machine_that_is_slow_to_sign_keeps_the_deadline() -> None:
+    with desk({}) as at:
+        fixed = at.venue.deadline(now() - timedelta(seconds=20), timedelta(seconds=15))
+        [signed] = transactions_in(at.venue.sign_orders([SPEC], ACCOUNT, PRIVATE_KEY, 1, fixed))
+    assert signed["ExpiredAt"] <= fixed.timestamp() * 1000
+
+
 def test_several_cancels_take_nonces_in_a_row() -> None:
     with desk({"code": 200, "tx_hash": ["a", "b"]}) as at:
         deadline = at.venue.deadline(now(), timedelta(seconds=15))
@@ -349,6 +356,15 @@ def test_a_refusal_that_a_repetition_would_get_is_not(code: int) -> None:
     with desk(refused(code), NOBODY) as at:
         assert at.send().state is OrderState.UNKNOWN
     with desk(refused(code), order("filled", "0.02", "2080")) as at:
+        assert at.send().state is OrderState.FILLED
+
+
+def test_bytes_whose_time_is_over_are_refused_unless_a_copy_came_before() -> None:
+    with desk(refused(21111), NOBODY) as at:
+        assert at.send().state is OrderState.REJECTED
+    with desk(refused(21111), Answer("", status=502)) as at:
+        assert at.send().state is OrderState.UNKNOWN
+    with desk(refused(21111), order("filled", "0.02", "2080")) as at:
         assert at.send().state is OrderState.FILLED
 
 

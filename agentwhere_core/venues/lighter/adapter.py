@@ -44,8 +44,10 @@ _CANDLES: Final = {
 }
 # Orders of each side that a whole book is asked for with; the venue gives 250 at most.
 _DEEP = 100
-# The signer gives every transaction ten minutes.
+# The signer gives every transaction ten minutes from when it signs, and a busy machine comes to that a while after the
+# deadline was fixed.
 _LIFE: Final = timedelta(minutes=10)
+_UNTIL_SIGNED: Final = timedelta(seconds=30)
 _FORM: Final = "application/x-www-form-urlencoded"
 _LONGEST_WAIT_S = 1.0
 _SECOND_LOOK_S = 0.3
@@ -177,8 +179,8 @@ class Lighter:
         return rules.limit_price(market, side, reference, max_slippage_bps)
 
     def deadline(self, now: datetime, usual: timedelta) -> datetime:  # noqa: ARG002
-        """Return ``now`` plus ten minutes: the signer offers no other life."""
-        return now + _LIFE
+        """Return ``now`` plus ten minutes, from when the signer signs: it offers no other life."""
+        return now + _LIFE + _UNTIL_SIGNED
 
     def next_nonce(self, account: VenueAccount) -> int | None:
         """Return the nonce that the account's API key must use next."""
@@ -250,19 +252,23 @@ class Lighter:
             reports = [outcomes.report_of_refusal(client_id, error) for client_id in client_ids]
             if not outcomes.is_said_of_a_repetition(error):
                 return reports
+            unlisted = [outcomes.report_of_unlisted(client_id, error) for client_id in client_ids]
             wait_s = _USUAL_DELAY_S
         else:
             accepted = parse(replies.SERVICE, "a queued transaction", replies.ACCEPTED, reply)
             queued_as = str(accepted.tx_hash)
             reports = [outcomes.report_of_queued(client_id, queued_as) for client_id in client_ids]
+            unlisted = reports
             wait_s = _wait_s(accepted, now)
         self._sleep(wait_s)
-        listed = self._listed(payload, client_ids) if client_ids else {}
+        listed = self._listed(payload, client_ids) if client_ids else None
+        if listed is None:
+            return reports
         return [
             outcomes.report_of_order(report.client_id, listed[report.client_id])
             if report.client_id in listed
             else report
-            for report in reports
+            for report in unlisted
         ]
 
     def sign_abort(self, account: VenueAccount, key: str, payload: bytes) -> bytes | None:  # noqa: ARG002
@@ -342,8 +348,10 @@ class Lighter:
         what = "order book details"
         return parse(replies.SERVICE, what, replies.DETAILS, reply).order_book_details
 
-    def _listed(self, payload: bytes, client_ids: Sequence[str]) -> Mapping[str, replies.Order]:
-        """Return, by client id, the orders that the venue lists by now; none where it cannot be asked."""
+    def _listed(
+        self, payload: bytes, client_ids: Sequence[str]
+    ) -> Mapping[str, replies.Order] | None:
+        """Return, by client id, the orders that the venue lists by now; None where it cannot be asked."""
         sent: Mapping[str, Any] = transactions.transactions_in(payload)[0]
         key = ApiKey(sent["AccountIndex"], sent["ApiKeyIndex"])
         indexes = [transactions.client_index(client_id) for client_id in client_ids]
@@ -351,7 +359,7 @@ class Lighter:
         if missing := set(indexes) - inside:
             raise InvariantError(f"the payload that was sent holds no order {sorted(missing)}")
         if not self._signer.knows(key):
-            return {}
+            return None
         found: Mapping[int, replies.Order] = {}
         try:
             found = self._reader.orders(key, indexes)
@@ -359,8 +367,8 @@ class Lighter:
                 self._sleep(_SECOND_LOOK_S)
                 found = self._reader.orders(key, indexes)
         except RemoteError:
-            # The order is queued whatever becomes of this question; the ledger asks again.
-            return {}
+            # What was sent was sent, whatever becomes of this question; the ledger asks again.
+            return None
         return {str(index): order for index, order in found.items()}
 
 

@@ -19,13 +19,15 @@ from agentwhere_core.venues.lighter import replies
 from agentwhere_core.venues.lighter.replies import SERVICE
 
 INVALID_NONCE: Final = 21104
+INVALID_EXPIRY: Final = 21111
 CLIENT_INDEX_IN_USE: Final = 21728
 NOT_ENOUGH_MARGIN: Final = 21739
 _ACCOUNT_NOT_FOUND: Final = 21100
 _INVALID_AMOUNT: Final = 21706
 
-# A repeated request is refused so after its first copy was accepted: it says nothing of that one.
-_SAID_OF_A_REPETITION = frozenset({INVALID_NONCE, CLIENT_INDEX_IN_USE})
+# A repeated request is refused so after its first copy was accepted, or when its life is over: it says nothing of the
+# first copy.
+_SAID_OF_A_REPETITION = frozenset({INVALID_NONCE, INVALID_EXPIRY, CLIENT_INDEX_IN_USE})
 _REASONS_BY_CODE = {
     NOT_ENOUGH_MARGIN: Reason.UNFUNDED,
     _INVALID_AMOUNT: Reason.BELOW_MINIMUM,
@@ -104,6 +106,16 @@ def report_of_refusal(client_id: str, error: RefusedError) -> OrderReport:
         return _report(client_id, OrderState.UNKNOWN, Reason.OUTCOME_UNCLEAR, str(error))
     reason = _REASONS_BY_CODE.get(code, Reason.VENUE_REJECTED) if code else Reason.VENUE_REJECTED
     return _report(client_id, OrderState.REJECTED, reason, str(error))
+
+
+def report_of_unlisted(client_id: str, error: RefusedError) -> OrderReport:
+    """Return what such a refusal says of an order that the venue does not list either.
+
+    When the life of the bytes is over no copy can be accepted any more, and one that was would be listed.
+    """
+    if code_of(error) == INVALID_EXPIRY:
+        return _report(client_id, OrderState.REJECTED, Reason.VENUE_REJECTED, str(error))
+    return report_of_refusal(client_id, error)
 
 
 def report_of_queued(client_id: str, tx_hash: str) -> OrderReport:
