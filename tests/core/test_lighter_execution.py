@@ -368,6 +368,13 @@ def test_bytes_whose_time_is_over_are_refused_unless_a_copy_came_before() -> Non
         assert at.send().state is OrderState.FILLED
 
 
+def test_bytes_of_which_a_part_is_listed_came_whole_however_old_they_are() -> None:
+    entry = order("filled", "0.02", "2080")
+    with desk(refused(21111), entry, entry) as at:
+        sent = at.venue.send(at.sign(SPEC, STOP), [SPEC.client_id, STOP.client_id], now())
+    assert [report.state for report in sent] == [OrderState.FILLED, OrderState.UNKNOWN]
+
+
 def test_a_refused_action_without_orders_is_an_error() -> None:
     with desk(refused(21714)) as at:
         deadline = at.venue.deadline(now(), timedelta(seconds=15))

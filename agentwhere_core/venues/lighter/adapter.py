@@ -268,7 +268,8 @@ class Lighter:
             outcomes.report_of_order(report.client_id, listed[report.client_id])
             if report.client_id in listed
             else report
-            for report in unlisted
+            # Bytes of which the venue lists a part have arrived whole.
+            for report in (reports if listed else unlisted)
         ]
 
     def sign_abort(self, account: VenueAccount, key: str, payload: bytes) -> bytes | None:  # noqa: ARG002
