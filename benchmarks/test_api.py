@@ -29,7 +29,7 @@ from benchmarks.sheet import Sheet
 REPO = Path(__file__).resolve().parents[1]
 PATHS = ("/api/monitoring/health", "/performance")
 ROUNDS = int(os.environ.get("ROUNDS", "8"))
-ROUND_S = 3
+ROUND_S = 20
 CONNECTIONS = 8
 MINUTES = float(os.environ.get("MINUTES", "1"))
 PAUSE_S = float(os.environ.get("PAUSE", "0"))
@@ -138,7 +138,11 @@ def load(url: str, seconds: float) -> Round:
     """Ask without a pause over eight connections."""
     before = core_seconds()
     wrk = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--timeout", "60s", "--latency"]
-    said = subprocess.run([*wrk, url], check=True, capture_output=True, text=True).stdout
+    # In a session of its own: who asks must not have the lower priority of whoever started the benchmark.
+    answer = subprocess.run(
+        [*wrk, url], check=True, capture_output=True, text=True, start_new_session=True
+    )
+    said = answer.stdout
     total, stolen = (then - now for then, now in zip(core_seconds(), before, strict=True))
     assert "Non-2xx" not in said, said
     assert "Socket errors" not in said, said
