@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agentwhere_app.children import dying_with_parent
 from agentwhere_app.ports import choose_port
 from benchmarks.sheet import Sheet
 
@@ -89,6 +91,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
+            preexec_fn=dying_with_parent(signal.SIGTERM),
         )
     assert up.stdout is not None
     try:
@@ -118,7 +121,7 @@ def floor(answer_bytes: int) -> Iterator[str]:
     """Serve nothing but that many bytes; yield the URL."""
     port = choose_port("", 8000, explicit=False, taken=frozenset()).port
     command = [sys.executable, "-c", FLOOR_APP, str(answer_bytes), str(port)]
-    server = subprocess.Popen(command)
+    server = subprocess.Popen(command, preexec_fn=dying_with_parent(signal.SIGTERM))
     url = f"http://127.0.0.1:{port}"
     try:
         while True:
