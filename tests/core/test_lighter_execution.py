@@ -26,6 +26,7 @@ from agentwhere_core.domain.errors import (
     RefusedError,
 )
 from agentwhere_core.domain.reasons import Reason
+from agentwhere_core.domain.time import to_ms
 from agentwhere_core.domain.trade import OrderReport, OrderSpec, VenueAccount
 from agentwhere_core.venues.lighter import TESTNET_CHAIN_ID, Lighter
 from agentwhere_core.venues.lighter.accounts import moment
@@ -212,6 +213,18 @@ def test_what_belongs_together_is_sent_together(
     assert [one["Type"] for one in orders] == [kinds[spec.purpose] for spec in specs]
 
 
+@pytest.mark.parametrize("specs", [(STOP,), (SPEC, STOP), (SPEC, PROFIT, STOP), (PROFIT, STOP)])
+def test_what_waits_for_a_trigger_lapses_at_one_moment(specs: tuple[OrderSpec, ...]) -> None:
+    """Lighter refuses a pair of which one lapses a millisecond after the other."""
+    deadline = now() + timedelta(minutes=11)
+    with desk({}) as at:
+        [sent] = transactions_in(at.venue.sign_orders(specs, ACCOUNT, PRIVATE_KEY, 1, deadline))
+    lapse_ms = to_ms(deadline + timedelta(days=28))
+    assert [one["OrderExpiry"] for one in sent.get("Orders", [sent])] == [
+        lapse_ms if spec.trigger_price else 0 for spec in specs
+    ]
+
+
 @pytest.mark.parametrize("specs", [(), (SPEC, SPEC), (STOP, SPEC), (SPEC, STOP, PROFIT, STOP)])
 def test_groups_that_the_venue_does_not_have_are_not_signed(specs: tuple[OrderSpec, ...]) -> None:
     with desk({}) as at, pytest.raises(InvariantError):
@@ -268,7 +281,7 @@ def test_the_signer_serves_several_threads_and_keys_at_once() -> None:
     keys = [ApiKey(account, 4) for account in range(10, 14)]
     for key in keys:
         signer.learn(key, new_api_key()[0])
-    wish = WireOrder(1, 5, 100, 100, False, 1, 0, False, 0)
+    wish = WireOrder(1, 5, 100, 100, False, 1, 0, False, 0, 0)
 
     def sign(number: int) -> tuple[int, int]:
         sent = json.loads(signer.order(keys[number % 4], wish, number).info)

@@ -41,6 +41,8 @@ class Desk:
     key: ApiKey
     signer: Signer
     indexes: Any = field(default_factory=lambda: count(1000))
+    lapse_ms: int = field(default_factory=lambda: int(time.time() * 1000) + 3_600_000)
+    """When what waits for a trigger lapses: of one group all at once, or the venue refuses it."""
 
     def order(self, amount: int = 1000, price: int = 1_010_000, **changes: Any) -> WireOrder:
         """A market order: 0.01 BTC for at most 101,000 USD."""
@@ -54,13 +56,20 @@ class Desk:
             "time_in_force": 0,
             "reduce_only": False,
             "trigger_price": 0,
+            "expires_ms": 0,
         }
         return WireOrder(**wish | changes)
 
     def trigger(self, kind: int, price: int, amount: int = 0) -> WireOrder:
         bound = price * 9 // 10
         return self.order(
-            amount, bound, is_ask=True, type=kind, reduce_only=True, trigger_price=price
+            amount,
+            bound,
+            is_ask=True,
+            type=kind,
+            reduce_only=True,
+            trigger_price=price,
+            expires_ms=self.lapse_ms,
         )
 
     def nonce(self) -> int:
@@ -386,7 +395,7 @@ def wire(orders: list[WireOrder]) -> list[dict[str, int]]:
             "TimeInForce": one.time_in_force,
             "ReduceOnly": int(one.reduce_only),
             "TriggerPrice": one.trigger_price,
-            "OrderExpiry": int(time.time() * 1000) + 3_600_000 if one.expiry else 0,
+            "OrderExpiry": one.expires_ms,
         }
         for one in orders
     ]

@@ -43,7 +43,7 @@ def refusal(specs: Sequence[OrderSpec]) -> str | None:
 
 def refusal_of_one(spec: OrderSpec) -> str | None:
     """Ask the simulated venue's own reading of a transaction and its checks of amounts."""
-    order = wire_order(spec)
+    order = wire_order(spec, now())
     info = {
         "AccountIndex": 7,
         "ApiKeyIndex": 4,
@@ -56,7 +56,7 @@ def refusal_of_one(spec: OrderSpec) -> str | None:
         "TimeInForce": order.time_in_force,
         "ReduceOnly": int(order.reduce_only),
         "TriggerPrice": order.trigger_price,
-        "OrderExpiry": to_ms(now()) if order.expiry else 0,
+        "OrderExpiry": order.expires_ms,
         "ExpiredAt": to_ms(now()),
         "Nonce": 1,
         "Sig": NO_SIGNATURE,

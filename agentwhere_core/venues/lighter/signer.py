@@ -27,7 +27,6 @@ TESTNET_CHAIN_ID: Final = 300
 _NO_URL = b"http://127.0.0.1:1"
 _KEEP_NONCES_STRICT = 0
 _CROSS_MARGIN = 0
-_28_DAYS = -1
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _LIBRARIES = {
     ("Linux", "amd64"): "lighter-signer-linux-amd64.so",
@@ -50,7 +49,11 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class WireOrder:
-    """One order in the whole numbers of its market, in the order of the library's structure."""
+    """One order in the whole numbers of its market, in the order of the library's structure.
+
+    ``expires_ms`` is when it lapses: Unix milliseconds for what waits for its trigger, 0 for what executes at once.
+    Orders of one group must say the same, so it is not left to the library, which would look at the clock for each.
+    """
 
     market_index: int
     client_order_index: int
@@ -61,11 +64,7 @@ class WireOrder:
     time_in_force: int
     reduce_only: bool
     trigger_price: int
-
-    @property
-    def expiry(self) -> int:
-        """When it lapses: 28 days for what waits for its trigger, nothing for what executes at once."""
-        return _28_DAYS if self.trigger_price else 0
+    expires_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ class Signer:
                 order.time_in_force,
                 order.reduce_only,
                 order.trigger_price,
-                order.expiry,
+                order.expires_ms,
                 *_NO_INTEGRATOR,
                 *self._tail(key, nonce),
             )
@@ -189,7 +188,7 @@ class Signer:
                     one.time_in_force,
                     one.reduce_only,
                     one.trigger_price,
-                    one.expiry,
+                    one.expires_ms,
                 )
                 for one in orders
             )

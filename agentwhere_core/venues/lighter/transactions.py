@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -28,6 +28,7 @@ IMMEDIATE = 0
 MAX_CLIENT_INDEX: Final = 2**48 - 1
 
 _MARGIN_UNIT = 10_000
+_WAITS_FOR_ITS_TRIGGER = timedelta(days=28)
 _TYPES = {OrderPurpose.TAKE_PROFIT: TAKE_PROFIT, OrderPurpose.STOP_LOSS: STOP_LOSS}
 
 
@@ -73,7 +74,7 @@ def signed_orders(signer: Signer, specs: Sequence[OrderSpec], authority: Authori
     if not specs:
         raise InvariantError("an order request needs at least one order")
     key = _learned(signer, authority)
-    orders = [wire_order(spec) for spec in specs]
+    orders = [wire_order(spec, authority.deadline) for spec in specs]
     grouping = _grouping(orders)
     if grouping == 0:
         return _form([signer.order(key, orders[0], authority.nonce)], authority)
@@ -104,8 +105,8 @@ def signed_leverage(
     return _form([signer.leverage(key, market_index, int(fraction), authority.nonce)], authority)
 
 
-def wire_order(spec: OrderSpec) -> WireOrder:
-    """Return an order in the whole numbers of its market.
+def wire_order(spec: OrderSpec, deadline: datetime) -> WireOrder:
+    """Return an order in the whole numbers of its market; a trigger is waited for until 28 days after ``deadline``.
 
     Raises
     ------
@@ -128,6 +129,7 @@ def wire_order(spec: OrderSpec) -> WireOrder:
         trigger_price=0
         if trigger is None
         else rules.whole(trigger, decimals, rules.MAX_PRICE, "trigger price"),
+        expires_ms=0 if trigger is None else to_ms(deadline + _WAITS_FOR_ITS_TRIGGER),
     )
 
 
